@@ -1,0 +1,1 @@
+"""bitwright: from a Brevitas-trained mixed-precision network to proven RTL, and what it costs."""

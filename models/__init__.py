@@ -1,0 +1,1 @@
+"""Models: the integer graph, lowering to it, trainable layers, data and training."""

@@ -1,0 +1,38 @@
+"""The boundary between real numbers and the graph's integers, as its ports describe it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from bitwright.models.errors import InputError
+from bitwright.models.graph.codecs import IntArray
+from bitwright.models.graph.graph import Graph
+
+
+def quantise(graph: Graph, x: npt.ArrayLike) -> IntArray:
+    """Real inputs, shape (batch, *input shape), as the graph's integers.
+
+    In float32, with ties to the even neighbour and clipping, because Brevitas computes its input
+    quantiser that way and these integers are the first that must be equal.
+
+    Raises:
+        InputError: another shape, or a value that is not a number.
+    """
+    value, port = graph.input, graph.ports[graph.input.name]
+    real = np.asarray(x, dtype=np.float32)
+    if real.shape[1:] != value.shape:
+        raise InputError(
+            f"input {value.name} has shape {real.shape}: give (batch, "
+            f"{', '.join(map(str, value.shape))})"
+        )
+    if np.isnan(real).any():
+        raise InputError(f"input {value.name} holds NaN: clean the data first")
+    if port.offset == -0.5:  # binary: the sign, and zero counts as positive
+        return (real >= 0).astype(np.int64)
+    scaled = np.rint(real / np.float32(port.scale) - np.float32(port.offset))
+    return np.clip(scaled, value.type.min, value.type.max).astype(np.int64)
+
+
+def dequantise(graph: Graph, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The graph's output integers, shape (batch, *output shape), as the real numbers they mean."""
+    port = graph.ports[graph.output.name]
+    return (np.asarray(y, dtype=np.float64) + port.offset) * port.scale

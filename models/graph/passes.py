@@ -1,0 +1,117 @@
+"""Graph to graph: each pass is one function, and `PASSES` is the order in which they run.
+
+No pass changes what a graph computes; the tests run every pass on random graphs and compare.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from bitwright.models.graph.codecs import IntArray, Plain
+from bitwright.models.graph.graph import Graph
+from bitwright.models.graph.ops import Dense, Node, Op, Requantize, Threshold
+from bitwright.models.graph.ranges import output_interval
+from bitwright.models.graph.requantisation import as_requantize
+from bitwright.models.graph.types import IntType, Value
+
+Pass = Callable[[Graph], Graph]
+
+
+def raise_falling_thresholds(graph: Graph) -> Graph:
+    """Negate the weights in front of a falling threshold, so that it rises.
+
+    Before: y = 7 - #{k: W[:, c].x >= T[c, k]}        (a negative batch-norm factor)
+    After:  y = 0 + #{k: -W[:, c].x >= 1 - T[c, 7-k]}
+    A comparator then feeds the output directly instead of being inverted and subtracted.
+    """
+    nodes = list(graph.nodes)
+    for i, node in enumerate(nodes):
+        readers = [j for j, n in enumerate(nodes) if node.name in n.inputs]
+        if not isinstance(node.op, Dense) or len(readers) != 1 or node.name in graph.outputs:
+            continue
+        reader = nodes[readers[0]]
+        if not isinstance(reader.op, Threshold) or np.all(reader.op.step > 0):
+            continue
+        flipped = _negate(graph, node, node.op, reader.op.step)
+        if flipped is None:
+            continue
+        nodes[i], nodes[readers[0]] = flipped, replace(reader, op=_rising(reader.op))
+    return replace(graph, nodes=tuple(nodes))
+
+
+def choose_requantisation(graph: Graph) -> Graph:
+    """Turn a threshold into an equal multiply, add and shift where that is the cheaper hardware.
+
+    Before: y = -8 + #{k: x >= T[k]} with 15 thresholds at 4, 12, 20, …
+    After:  y = saturate((x + 64) >> 3)
+    Equality is proven step by step over every x that can occur; see `as_requantize`.
+    """
+    nodes = []
+    for node in graph.nodes:
+        if isinstance(node.op, Threshold):
+            source = graph.values[node.inputs[0]]
+            other = as_requantize(
+                node.op, node.output.type, graph.intervals[source.name]
+            )
+            if other is not None and effort(other, source, node.output) < effort(
+                node.op, source, node.output
+            ):
+                node = replace(node, op=other)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes))
+
+
+PASSES: tuple[Pass, ...] = (raise_falling_thresholds, choose_requantisation)
+
+
+def optimise(graph: Graph) -> Graph:
+    """Run every pass in order; the graph checks itself after each."""
+    for one in PASSES:
+        graph = one(graph)
+    return graph
+
+
+def effort(op: Op, source: Value, output: Value) -> float:
+    """A rough count of LUTs for comparing two forms of a requantisation, never for a report.
+
+    A comparison with a constant takes about a LUT for every four input bits, adding up the
+    comparisons about one each; an adder takes a LUT a bit, saturation half a LUT an output bit.
+    """
+    width = source.type.width
+    match op:
+        case Threshold():
+            return op.thresholds.size * (width / 4 + 1)
+        case Requantize():
+            digits = sum(_signed_digits(int(m)) for m in op.multiplier)
+            terms = digits + np.count_nonzero(op.bias) - np.count_nonzero(op.multiplier)
+            tie = op.rounding == "half_even" and op.shift > 0
+            extra = len(op.multiplier) * (output.type.width * 0.5 + (width if tie else 0))
+            product = width + max(int(np.abs(op.multiplier).max()).bit_length() - 1, 0)
+            return float(terms * product + extra)
+        case Dense():
+            raise ValueError("a dense layer has only one form")
+
+
+def _signed_digits(m: int) -> int:
+    """Non-zero digits of the canonical signed-digit form: m = sum of that many +-2^k."""
+    return ((3 * abs(m)) ^ abs(m)).bit_count()
+
+
+def _negate(graph: Graph, node: Node, op: Dense, step: IntArray) -> Node | None:
+    values = op.weights.values * step
+    if op.weights.width > 1 and values.max() > IntType(op.weights.width, True).max:
+        return None  # -8 has no negative in 4 bits: keep the layer as stored
+    flipped = replace(node, op=Dense(Plain(values, op.weights.width), op.bias * step))
+    made = output_interval(flipped, [graph.intervals[name] for name in node.inputs])
+    return replace(flipped, output=replace(node.output, type=IntType.holding(*made.bounds)))
+
+
+def _rising(op: Threshold) -> Threshold:
+    falling = op.step < 0
+    levels = op.thresholds.shape[1]
+    return Threshold(
+        np.where(falling[:, None], (1 - op.thresholds)[:, ::-1], op.thresholds),
+        np.where(falling, op.base - levels, op.base),
+        np.ones_like(op.step),
+    )

@@ -1,0 +1,99 @@
+"""Interval arithmetic: the integers that can reach each channel of each tensor, and no others.
+
+Bounds are exact for one operation on independent inputs; over several operations they are safe
+(they may be wider than what occurs, never narrower). Python integers, so nothing here overflows.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitwright.models.graph.codecs import decode
+from bitwright.models.graph.ops import Dense, Node, Requantize, Threshold
+from bitwright.models.graph.types import Value
+
+Bounds = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Interval:
+    """Smallest and largest value per channel (last axis); arrays of Python integers."""
+
+    low: Bounds
+    high: Bounds
+
+    @classmethod
+    def of_type(cls, value: Value) -> "Interval":
+        """All that the tensor's type can hold."""
+        return cls(
+            np.full(value.channels, value.type.min, dtype=object),
+            np.full(value.channels, value.type.max, dtype=object),
+        )
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Smallest and largest value over all channels."""
+        return int(self.low.min()), int(self.high.max())
+
+
+def output_interval(node: Node, sources: list[Interval]) -> Interval:
+    """What a node can make from what can reach it."""
+    op, x = node.op, sources[0]
+    match op:
+        case Dense():
+            weights = decode(op.weights).astype(object)
+            bias = op.bias.astype(object)
+            positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
+            low = x.low @ positive + x.high @ negative + bias
+            high = x.high @ positive + x.low @ negative + bias
+            return Interval(low, high)
+        case Threshold():
+            return _ordered(_threshold(op, x.low), _threshold(op, x.high))
+        case Requantize():
+            low, high = op.limits(node.output.type)
+            ends = _ordered(_requantize(op, x.low), _requantize(op, x.high))
+            return Interval(np.clip(ends.low, low, high), np.clip(ends.high, low, high))
+        case _:
+            assert_never(op)
+
+
+def partial_sums(weights: npt.NDArray[np.int64], bias: npt.NDArray[np.int64], x: Interval) -> Interval:
+    """Bounds that hold for every partial sum of a dot product, in any order of summation.
+
+    weights: (inputs, outputs). An accumulator of this range cannot overflow whatever the tool that
+    orders the additions does.
+    """
+    w = weights.astype(object)
+    lows = np.minimum(w * x.low[:, None], w * x.high[:, None])
+    highs = np.maximum(w * x.low[:, None], w * x.high[:, None])
+    zero = np.minimum(bias.astype(object), 0), np.maximum(bias.astype(object), 0)
+    return Interval(
+        np.minimum(lows, 0).sum(axis=0) + zero[0], np.maximum(highs, 0).sum(axis=0) + zero[1]
+    )
+
+
+def _ordered(a: Bounds, b: Bounds) -> Interval:
+    return Interval(np.minimum(a, b), np.maximum(a, b))
+
+
+def _threshold(op: Threshold, x: Bounds) -> Bounds:
+    count = (x[:, None] >= op.thresholds.astype(object)).sum(axis=1).astype(object)
+    return np.asarray(op.base.astype(object) + op.step.astype(object) * count)
+
+
+def _requantize(op: Requantize, x: Bounds) -> Bounds:
+    numerator = op.multiplier.astype(object) * x + op.bias.astype(object)
+    unit = 1 << op.shift
+    match op.rounding:
+        case "floor":
+            return np.asarray(numerator // unit)
+        case "half_up":
+            return np.asarray((2 * numerator + unit) // (2 * unit))
+        case "half_even":
+            up = (2 * numerator + unit) // (2 * unit)
+            tie = (2 * numerator + unit) % (2 * unit) == 0
+            return np.asarray(up - (tie & (up % 2 == 1)))
+        case _:
+            assert_never(op.rounding)

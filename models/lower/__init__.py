@@ -1,0 +1,1 @@
+"""Lowering: from other tools to the integer graph."""
