@@ -1,0 +1,63 @@
+# The doors of the house: `make help` lists them. Each sets up .venv first if it has to.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The first Python on the PATH that is new enough; `make PYTHON=…` says otherwise.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.10,$(shell \
+	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $(p))))
+VENV ?= .venv
+BIN ?= $(VENV)/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+PYTEST ?=
+ROOMS := models hls rtl_tb cost_model
+
+.PHONY: help demo test bench golden lint types format clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY)  ## train a small network, prove it as HLS and RTL, and tell its cost
+	@$(BIN)/bitwright run --demo --out out/demo
+
+test: lint  ## lint and types, then every test (PYTEST='-k name' selects)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST)
+
+bench: $(READY)  ## measure the speeds and write out/bench/*.json
+	@$(BIN)/python -m benchmarks
+
+golden: $(READY)  ## rewrite the golden files; read the difference before you commit it
+	@$(BIN)/python -m pytest -q --golden -m golden
+
+lint: $(READY)  ## formatting, lint rules and strict types
+	@$(BIN)/ruff format --quiet --check --diff .
+	@$(BIN)/ruff check --quiet .
+	@$(MAKE) types
+
+# mypy cannot see through an editable install of mapped folders, and would check only a part without
+# a word: it runs where the package is laid out as links to the real files.
+types: $(READY)
+	@rm -rf build/typing && mkdir -p build/typing/bitwright
+	@ln -s $(patsubst %,../../../%,$(wildcard bitwright/*) $(ROOMS)) build/typing/bitwright/
+	@cd build/typing && $(abspath $(BIN))/mypy --no-error-summary --config-file $(CURDIR)/pyproject.toml \
+		--cache-dir $(CURDIR)/.mypy_cache -p bitwright
+
+format: $(READY)  ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+clean:  ## remove everything that was made, .venv too
+	rm -rf .venv build dist out .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] || { echo "bitwright needs Python 3.10 or newer on the PATH: install it, or run make PYTHON=/path/to/python3" >&2; exit 2; }
+	@command -v g++ >/dev/null || { echo "bitwright needs a C++ compiler on the PATH: install one (Debian and Ubuntu: apt install g++)" >&2; exit 2; }
+	@command -v perl >/dev/null || { echo "bitwright needs perl on the PATH for Verilator: install it (Debian and Ubuntu: apt install perl)" >&2; exit 2; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): about 1.3 GB, once; a minute or two"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)" >&2; exit 2; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt 'setuptools>=77'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-build-isolation -c constraints.txt -e '.[dev]'
+	@touch $@
