@@ -27,9 +27,9 @@ def quantise(graph: Graph, x: npt.ArrayLike) -> IntArray:
     if np.isnan(real).any():
         raise InputError(f"input {value.name} holds NaN: clean the data first")
     if port.offset == -0.5:  # binary: the sign, and zero counts as positive
-        return (real >= 0).astype(np.int64)
+        return np.asarray(real >= 0, dtype=np.int64)
     scaled = np.rint(real / np.float32(port.scale) - np.float32(port.offset))
-    return np.clip(scaled, value.type.min, value.type.max).astype(np.int64)
+    return np.asarray(np.clip(scaled, value.type.min, value.type.max), dtype=np.int64)
 
 
 def dequantise(graph: Graph, y: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -67,7 +67,9 @@ def frozen_int64(array: npt.ArrayLike, what: str) -> IntArray:
     """
     given = np.asarray(array)
     if given.size == 0 or given.dtype.kind not in "iu":
-        raise GraphError(f"{what} must be a non-empty integer array, not {given.dtype}{given.shape}")
+        raise GraphError(
+            f"{what} must be a non-empty integer array, not {given.dtype}{given.shape}"
+        )
     copy: IntArray = np.array(given, dtype=np.int64)
     copy.setflags(write=False)
     return copy

@@ -51,9 +51,7 @@ def choose_requantisation(graph: Graph) -> Graph:
     for node in graph.nodes:
         if isinstance(node.op, Threshold):
             source = graph.values[node.inputs[0]]
-            other = as_requantize(
-                node.op, node.output.type, graph.intervals[source.name]
-            )
+            other = as_requantize(node.op, node.output.type, graph.intervals[source.name])
             if other is not None and effort(other, source, node.output) < effort(
                 node.op, source, node.output
             ):

@@ -59,7 +59,9 @@ def output_interval(node: Node, sources: list[Interval]) -> Interval:
             assert_never(op)
 
 
-def partial_sums(weights: npt.NDArray[np.int64], bias: npt.NDArray[np.int64], x: Interval) -> Interval:
+def partial_sums(
+    weights: npt.NDArray[np.int64], bias: npt.NDArray[np.int64], x: Interval
+) -> Interval:
     """Bounds that hold for every partial sum of a dot product, in any order of summation.
 
     weights: (inputs, outputs). An accumulator of this range cannot overflow whatever the tool that

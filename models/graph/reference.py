@@ -162,7 +162,8 @@ def _requantize(op: Requantize, kind: IntType, largest: int) -> Kernel:
                 np.floor(y, out=y)
             case _:
                 assert_never(op.rounding)
-        return np.clip(y, exact(low), exact(high), out=y)
+        np.clip(y, exact(low), exact(high), out=y)
+        return y
 
     return scale
 
@@ -175,9 +176,10 @@ def _round_int64(numerator: Tensor, shift: int, rounding: Rounding) -> Tensor:
     half = 1 << (shift - 1)
     match rounding:
         case "half_even":
-            return floor + ((rest > half) | ((rest == half) & (floor & 1 == 1)))
+            up: Tensor = (rest > half) | ((rest == half) & (floor & 1 == 1))
+            return floor + up.astype(np.int64)
         case "half_up":
-            return floor + (rest >= half)
+            return floor + (rest >= half).astype(np.int64)
         case "floor":
             return floor
         case _:

@@ -31,7 +31,7 @@ def derive_threshold(
     rounding: Rounding,
     interval: Interval,
 ) -> Threshold:
-    """The `Threshold` equal to clip(round(scale[c] * x + offset[c]), low, high) for every integer x.
+    """The `Threshold` equal to clip(round(scale[c] * x + offset[c]), low, high) for integers x.
 
     scale, offset: one exact rational per channel, in units of the output's integers; a scale may be
     negative (batch-norm) or zero. interval: the x that can occur; steps outside it are moved to
@@ -66,7 +66,7 @@ def derive_threshold(
 def _first_reached(
     scale: Fraction, offset: Fraction, levels: range, rounding: Rounding
 ) -> npt.NDArray[np.object_]:
-    """For each level the smallest x (scale > 0) that reaches it; for scale < 0, minus the largest."""
+    """For each level the first x (scale > 0) that reaches it; for scale < 0, minus the last."""
     k = np.array(levels, dtype=object)
     half = 0 if rounding == "floor" else 1
     # |scale|*x' >= k - half/2 - offset with x' = +-x, times the common denominator: all integers.
@@ -159,7 +159,7 @@ class _Steps:
         return not set(self.yes_level) & set(self.no_level)
 
     def fit(self, rounding: Rounding) -> tuple[int, int, int] | None:
-        """(multiplier, bias, shift) with the smallest shift found that makes exactly these steps."""
+        """(multiplier, bias, shift) making exactly these steps, at the smallest shift found."""
         if self.constant:
             return 0, int(self.yes_level[-1]) if len(self.yes_level) else self.lowest, 0
         slope = self._slope(rounding)

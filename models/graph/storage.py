@@ -6,10 +6,12 @@ digest covers structure and arrays; it identifies a graph in reports, caches and
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,21 @@ MAX_ELEMENTS = 1 << 28  # of one array: 2 GiB of int64
 _MAX_AXES = 4
 
 Json = dict[str, Any]
+
+# What reading a damaged file can raise; anything else is our own bug and keeps its traceback.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def save(graph: Graph, folder: str | os.PathLike[str]) -> str:
@@ -79,8 +96,7 @@ def load(folder: str | os.PathLike[str]) -> Graph:
         raise StorageError(
             f"{error.filename} does not exist: give a folder made by 'bitwright lower'"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError,
-            OverflowError, MemoryError, EOFError, zipfile.BadZipFile, BitwrightError) as error:  # fmt: skip
+    except (*_DAMAGE, BitwrightError) as error:
         raise StorageError(
             f"{path} does not hold a whole graph ({type(error).__name__}: {error}): make it again "
             "with 'bitwright lower'"
@@ -130,8 +146,7 @@ def _to_json(graph: Graph, arrays: dict[str, IntArray]) -> Json:
         "nodes": nodes,
         "outputs": list(graph.outputs),
         "ports": {
-            name: {"scale": port.scale, "offset": port.offset}
-            for name, port in graph.ports.items()
+            name: {"scale": port.scale, "offset": port.offset} for name, port in graph.ports.items()
         },
         "labels": list(graph.labels),
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
@@ -234,9 +249,7 @@ def _load_arrays(path: Path, shapes: dict[str, list[int]]) -> dict[str, IntArray
             raise StorageError(f"{path} does not hold the arrays that graph.json names")
         for name, declared in shapes.items():
             shape = tuple(int(n) for n in declared)
-            count = 1
-            for n in shape:
-                count *= n
+            count = math.prod(shape)
             if len(shape) > _MAX_AXES or not all(n > 0 for n in shape) or count > MAX_ELEMENTS:
                 raise StorageError(f"array {name} of {path} has shape {shape}, above the limit")
             with archive.open(f"{name}.npy") as file:

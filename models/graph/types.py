@@ -1,5 +1,6 @@
 """Integer types and named tensors: what an edge of the graph carries."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -114,10 +115,7 @@ class Value:
     @property
     def size(self) -> int:
         """Number of elements."""
-        total = 1
-        for n in self.shape:
-            total *= n
-        return total
+        return math.prod(self.shape)
 
     @property
     def channels(self) -> int:

@@ -1,0 +1,83 @@
+"""A design on disk: what was emitted, and what a test bench must know to drive it."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bitwright.models.errors import BitwrightError, StorageError
+from bitwright.models.graph import IntType, Value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Design:
+    """Emitted SystemVerilog. `modules` maps a graph's node to the module that computes it."""
+
+    folder: Path
+    top: str
+    files: tuple[Path, ...]
+    modules: Mapping[str, str]
+    input: Value
+    output: Value
+    latency: int
+    interval: int
+
+    def to_json(self, graph_digest: str, form: str) -> str:
+        """The design as the text of its `design.json`, with paths relative to the folder."""
+        tree = {
+            "graph": graph_digest,
+            "form": form,
+            "top": self.top,
+            "files": [file.relative_to(self.folder).as_posix() for file in self.files],
+            "modules": dict(self.modules),
+            "input": _value_to_json(self.input),
+            "output": _value_to_json(self.output),
+            "latency": self.latency,
+            "interval": self.interval,
+        }
+        return json.dumps(tree, indent=1) + "\n"
+
+
+def load_design(folder: str | os.PathLike[str]) -> Design:
+    """The design that `emit` wrote to a folder.
+
+    Raises StorageError where there is none, or one that is not whole.
+    """
+    path = Path(folder)
+    try:
+        tree = json.loads((path / "design.json").read_text(encoding="utf-8"))
+        files = tuple(path / str(name) for name in tree["files"])
+        for file in files:
+            if not file.resolve().is_relative_to(path.resolve()):
+                raise StorageError(f"{path}/design.json names a file outside its folder: {file}")
+            if not file.is_file():
+                raise StorageError(f"{file} is missing: make the design again with 'bitwright rtl'")
+        return Design(
+            folder=path,
+            top=str(tree["top"]),
+            files=files,
+            modules={str(node): str(module) for node, module in tree["modules"].items()},
+            input=_value_from_json(tree["input"]),
+            output=_value_from_json(tree["output"]),
+            latency=int(tree["latency"]),
+            interval=int(tree["interval"]),
+        )
+    except StorageError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BitwrightError) as error:
+        raise StorageError(
+            f"{path} does not hold a design ({type(error).__name__}: {error}): make it with "
+            "'bitwright rtl'"
+        ) from None
+
+
+def _value_to_json(value: Value) -> dict[str, Any]:
+    return {"name": value.name, "shape": list(value.shape), "width": value.type.width,
+            "signed": value.type.signed}  # fmt: skip
+
+
+def _value_from_json(tree: dict[str, Any]) -> Value:
+    kind = IntType(int(tree["width"]), bool(tree["signed"]))
+    return Value(str(tree["name"]), tuple(int(n) for n in tree["shape"]), kind)

@@ -1,0 +1,255 @@
+"""Each operation as one SystemVerilog module, in the adder-graph form that users get.
+
+A module only instantiates library cells, connects and registers, but for the adders of a constant
+product: thousands of two-operand additions read better as one line each than as instances.
+"""
+
+from typing import assert_never
+
+import numpy as np
+
+from bitwright.models.graph import (
+    Dense,
+    Graph,
+    Interval,
+    IntType,
+    Node,
+    Requantize,
+    Threshold,
+    Value,
+    decode,
+)
+from bitwright.rtl_tb.adders import Adder, AdderGraph, Output, solve
+from bitwright.rtl_tb.schedule import Schedule, schedule
+from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, literal, pipe
+
+
+def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
+    """The source text of a node's module.
+
+    Raises UnsupportedError where the adder-graph solver cannot take the node's constants.
+    """
+    source = graph.values[node.inputs[0]]
+    interval = graph.intervals[source.name]
+    op = node.op
+    match op:
+        case Dense():
+            products = solve(decode(op.weights), op.bias, interval)
+            note = f"{len(products.adders)} shared adders, {products.depth} levels"
+            body = _adder_layer(products, source, node.output, stages)
+        case Threshold():
+            note = f"{op.thresholds.shape[1]} thresholds a channel"
+            body = _threshold_layer(op, interval, source, node.output, stages)
+        case Requantize():
+            products = _requantize_products(op, interval)
+            note = f"multiply, add, shift by {op.shift}, {op.rounding}"
+            body = _adder_layer(products, source, node.output, stages, op)
+        case _:
+            assert_never(op)
+    plural = "stage" if stages == 1 else "stages"
+    return (
+        f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)}\n"
+        f"// {note}; {stages} pipeline {plural}.\n"
+        f"module {module} (\n{layer_ports(source, node.output)});\n"
+        f"{pipe(stages)}\n{body}endmodule\n"
+    )
+
+
+def _requantize_products(op: Requantize, interval: Interval) -> AdderGraph:
+    """The products and constants of a requantiser; rounding half up is a constant added before."""
+    half = 1 << (op.shift - 1) if op.rounding == "half_up" and op.shift > 0 else 0
+    return solve(np.diag(op.multiplier), op.bias + half, interval)
+
+
+def _adder_layer(
+    products: AdderGraph,
+    source: Value,
+    output: Value,
+    stages: int,
+    rounding: Requantize | None = None,
+) -> str:
+    """The adders of a constant product stage by stage, then the outputs and their register."""
+    plan = schedule(products, stages, levels_after=0 if rounding is None else 1)
+    names = _Names(products, plan, None if rounding else output.type.width)
+    inputs = [(i, *names.type(i)) for i in range(products.inputs) if names.is_read(i)]
+    lines = [
+        f"  wire {'signed ' if signed else ''}[{width - 1}:0] x{i} = "
+        f"{element('data_i', i, source.type.width, width)};"
+        for i, signed, width in inputs
+    ]
+    lines += _unused(source, {i: width for i, _, width in inputs})
+    for stage in range(1, stages + 1):
+        lines.append(f"\n  // ===== Stage {stage} of {stages} =====")
+        for i in plan.adders[stage]:
+            adder = products.adders[i - products.inputs]
+            lines.append(f"  {names.declare('wire', i)} = {names.sum(adder, i, stage)};")
+        if stage < stages:
+            kept = plan.registers[stage]
+            lines += [f"  {names.declare('logic', i, stage)};" for i in kept]
+            lines.append("  always_ff @(posedge clk_i) begin\n    if (enable) begin")
+            lines += [f"      {names.at(i, stage + 1)} <= {names.at(i, stage)};" for i in kept]
+            lines.append("    end\n  end")
+    width = output.type.width
+    for o, end in enumerate(products.outputs):
+        if rounding is None:
+            lines.append(f"  wire [{width - 1}:0] y{o} = {names.output(end, width, stages)};")
+        else:
+            lines.append(_rounded(names, end, o, rounding, output, stages))
+    results = concatenation([f"y{o}" for o in range(len(products.outputs))], 8)
+    return "\n".join(lines) + (
+        f"\n\n  logic [{output.bits - 1}:0] data_q;\n"
+        f"  always_ff @(posedge clk_i) begin\n    if (enable) data_q <= {results};\n  end\n"
+        "  assign data_o = data_q;\n"
+    )
+
+
+def _rounded(
+    names: "_Names", end: Output, o: int, op: Requantize, output: Value, stages: int
+) -> str:
+    width = names.output_width(end)
+    kind = output.type
+    return f"""\
+  wire signed [{width - 1}:0] p{o} = {names.output(end, width, stages)};
+  wire [{kind.width - 1}:0] y{o};
+  bw_round_saturate #(
+    .InWidth({width}), .Shift({op.shift}), .HalfEven({int(op.rounding == "half_even")}),
+    .OutWidth({kind.width}), .OutSigned({int(kind.signed)}), .Narrow({int(op.narrow)})
+  ) u_y{o} (.data_i(p{o}), .data_o(y{o}));"""
+
+
+class _Names:
+    """What each value of an adder graph is called and how it is written, stage by stage."""
+
+    def __init__(self, products: AdderGraph, plan: Schedule, output_width: int | None) -> None:
+        """output_width: bits of every output, or None where each gets what its range needs."""
+        self._products = products
+        self._made = {i: stage for stage, made in plan.adders.items() for i in made}
+        self._widths = self._needed_widths(output_width)
+
+    def _needed_widths(self, output_width: int | None) -> list[int]:
+        """Bits of each value, 0 where nothing reads it.
+
+        A sum's range can be narrower than a term's, and arithmetic modulo 2^width then needs only
+        the term's lower bits. So widths follow from the readers, the last value first.
+        """
+        products = self._products
+        wanted = [0] * len(products.low)
+        for o in products.outputs:
+            if o.source is not None:
+                width = output_width or self.output_width(o)
+                wanted[o.source] = max(wanted[o.source], width - o.shift)
+        for i in range(len(products.low) - 1, -1, -1):
+            own = IntType.holding(products.low[i], products.high[i]).width
+            wanted[i] = min(own, wanted[i])
+            if i >= products.inputs:
+                a = products.adders[i - products.inputs]
+                wanted[a.left] = max(wanted[a.left], wanted[i] - a.left_shift)
+                wanted[a.right] = max(wanted[a.right], wanted[i] - a.right_shift)
+        return wanted
+
+    def is_read(self, i: int) -> bool:
+        """Whether anything reads value i."""
+        return self._widths[i] > 0
+
+    def at(self, i: int, stage: int) -> str:
+        """Value i as seen in a stage: the wire itself, or the register of the stage before."""
+        base = f"x{i}" if i < self._products.inputs else f"t{i - self._products.inputs}"
+        return base if stage <= self._made.get(i, 1) else f"{base}_s{stage - 1}"
+
+    def declare(self, kind: str, i: int, stage: int | None = None) -> str:
+        """The declaration of value i, or of its register at the end of a stage."""
+        signed, width = self.type(i)
+        name = self.at(i, self._made.get(i, 1) if stage is None else stage + 1)
+        return f"{kind} {'signed ' if signed else ''}[{width - 1}:0] {name}"
+
+    def sum(self, adder: Adder, i: int, stage: int) -> str:
+        """The expression of an adder, every operand first extended to the result's width."""
+        width = self.type(i)[1]
+        left = self._operand(adder.left, adder.left_shift, width, stage)
+        right = self._operand(adder.right, adder.right_shift, width, stage)
+        return f"{left} {'-' if adder.subtract else '+'} {right}"
+
+    def output(self, end: Output, width: int, stage: int) -> str:
+        """The expression of an output, `width` bits wide."""
+        if end.source is None:
+            return literal(end.constant, width)
+        value = self._operand(end.source, end.shift, width, stage)
+        size = f"{width}'d{abs(end.constant)}"
+        if end.negate:
+            return f"-{value}" if end.constant == 0 else f"{literal(end.constant, width)} - {value}"
+        if end.constant == 0:
+            return value
+        return f"{value} {'-' if end.constant < 0 else '+'} {size}"
+
+    def output_width(self, end: Output) -> int:
+        """Bits that hold an output as a signed number."""
+        if end.source is None:
+            low = high = end.constant
+        else:
+            low, high = self._products.low[end.source], self._products.high[end.source]
+            low, high = low << end.shift, high << end.shift
+            low, high = (-high, -low) if end.negate else (low, high)
+            low, high = low + end.constant, high + end.constant
+        return max((-low - 1 if low < 0 else low).bit_length(),
+                   (-high - 1 if high < 0 else high).bit_length()) + 1  # fmt: skip
+
+    def type(self, i: int) -> tuple[bool, int]:
+        """Whether value i can be negative, and the bits that hold it."""
+        return self._products.low[i] < 0, self._widths[i]
+
+    def _operand(self, i: int, shift: int, width: int, stage: int) -> str:
+        # A size cast extends by the operand's own sign; after it every width is equal, so that
+        # signed and unsigned operands can be mixed without surprises.
+        name = self.at(i, stage)
+        value = name if self.type(i)[1] == width else f"{width}'({name})"
+        return f"({value} << {shift})" if shift else value
+
+
+def _unused(source: Value, widths: dict[int, int]) -> list[str]:
+    """A wire that reads the input bits that no logic reads, so that lint knows it is meant.
+
+    widths: the bits read of each element. A weight column may be zero, and a channel's own range
+    narrower than its tensor's type.
+    """
+    full = source.type.width
+    ends = [((i + 1) * full - 1, i * full + widths.get(i, 0)) for i in range(source.size)]
+    parts = [
+        f"data_i[{high}]" if high == low else f"data_i[{high}:{low}]"
+        for high, low in ends
+        if high >= low
+    ]
+    return [f"  wire unused = &{concatenation(parts, 6)};"] if parts else []
+
+
+def _threshold_layer(
+    op: Threshold, interval: Interval, source: Value, output: Value, stages: int
+) -> str:
+    """One bw_threshold an element, then the layer's registers."""
+    made = output.type
+    lines, widths = [], {}
+    for i in range(source.size):
+        c = i % source.channels
+        kind = IntType.holding(int(interval.low[c]), int(interval.high[c]))
+        widths[i] = kind.width
+        # One bit more than the type on either side: always reached, or never.
+        levels = [min(max(int(t), kind.min), kind.max + 1) for t in op.thresholds[c]]
+        table = concatenation([literal(t, kind.width + 2) for t in levels], 6)
+        lines.append(f"""\
+  wire [{made.width - 1}:0] y{i};
+  bw_threshold #(
+    .InWidth({kind.width}), .InSigned({int(kind.signed)}), .OutWidth({made.width}), \
+.Levels({len(levels)}),
+    .Base({literal(int(op.base[c]), made.width)}), .Falling({int(op.step[c] < 0)}),
+    .Thresholds({table})
+  ) u_y{i} (.data_i({element("data_i", i, source.type.width, kind.width)}), .data_o(y{i}));""")
+    lines += _unused(source, widths)
+    results = concatenation([f"y{i}" for i in range(source.size)], 4)
+    return (
+        "\n".join(lines)
+        + f"""
+
+  bw_delay #(.Width({output.bits}), .Stages({stages})) u_delay (
+    .clk_i, .enable_i(enable), .data_i({results}), .data_o
+  );
+"""
+    )

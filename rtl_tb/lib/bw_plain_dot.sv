@@ -1,0 +1,26 @@
+// One output of a constant matrix-vector product, by multiplying and adding: the plain form.
+//
+// data_o = Bias + sum over i of data_i[i] * Weights[i], element 0 in the lowest bits. Combinational.
+// Independent of the adder graphs on purpose: the two forms check each other.
+module bw_plain_dot #(
+  parameter int unsigned Inputs = 4,
+  parameter int unsigned InWidth = 8,
+  parameter bit InSigned = 1'b1,
+  parameter int unsigned WeightWidth = 8,
+  parameter bit [Inputs*WeightWidth-1:0] Weights = '0,
+  parameter int unsigned OutWidth = 16,
+  parameter bit [OutWidth-1:0] Bias = '0
+) (
+  input  logic [Inputs*InWidth-1:0] data_i,
+  output logic [OutWidth-1:0]       data_o
+);
+  logic signed [OutWidth-1:0] sum;
+  always_comb begin
+    sum = signed'(Bias);
+    for (int unsigned i = 0; i < Inputs; i++) begin
+      sum = sum + OutWidth'(signed'({InSigned & data_i[(i+1)*InWidth-1], data_i[i*InWidth+:InWidth]}))
+                * OutWidth'(signed'(Weights[i*WeightWidth+:WeightWidth]));
+    end
+  end
+  assign data_o = sum;
+endmodule

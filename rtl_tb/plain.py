@@ -1,0 +1,94 @@
+"""Each operation as one module in the plain form: multiply, add, compare, divide.
+
+It shares no arithmetic with the adder-graph form, neither solver nor cells, so that each form
+checks the other. It is for simulation; synthesis gives it several times the area.
+"""
+
+from typing import assert_never
+
+from bitwright.models.graph import Dense, Graph, Node, Requantize, Threshold, Value, decode
+from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, literal, pipe
+
+
+def plain_layer(graph: Graph, node: Node, module: str, stages: int) -> str:
+    """The source text of a node's module in the plain form, with the same ports and latency."""
+    source, output = graph.values[node.inputs[0]], node.output
+    op = node.op
+    match op:
+        case Dense():
+            lines = _dots(op, source, output)
+        case Threshold():
+            lines = _thresholds(op, source, output)
+        case Requantize():
+            low, high = graph.intervals[source.name].bounds
+            lines = _requantisers(op, source, output, max(-low, high))
+        case _:
+            assert_never(op)
+    results = concatenation([f"y{i}" for i in range(output.size)], 4)
+    return (
+        f"// {node.name}: {node.kind}, {describe(source)} -> {describe(output)}, plain form.\n"
+        f"module {module} (\n{layer_ports(source, output)});\n{pipe(stages)}\n"
+        + "\n".join(lines)
+        + f"""
+
+  bw_delay #(.Width({output.bits}), .Stages({stages})) u_delay (
+    .clk_i, .enable_i(enable), .data_i({results}), .data_o
+  );
+endmodule
+"""
+    )
+
+
+def _dots(op: Dense, source: Value, output: Value) -> list[str]:
+    weights, kind = decode(op.weights), output.type
+    width = max(int(abs(weights).max()).bit_length() + 1, 2)
+    lines = []
+    for o in range(weights.shape[1]):
+        row = concatenation([literal(int(w), width) for w in weights[:, o]], 6)
+        lines.append(f"""\
+  wire [{kind.width - 1}:0] y{o};
+  bw_plain_dot #(
+    .Inputs({source.size}), .InWidth({source.type.width}), .InSigned({int(source.type.signed)}),
+    .WeightWidth({width}), .OutWidth({kind.width}), .Bias({literal(int(op.bias[o]), kind.width)}),
+    .Weights({row})
+  ) u_y{o} (.data_i, .data_o(y{o}));""")
+    return lines
+
+
+def _thresholds(op: Threshold, source: Value, output: Value) -> list[str]:
+    kind, made = source.type, output.type
+    lines = []
+    for i in range(source.size):
+        c = i % source.channels
+        levels = [min(max(int(t), kind.min), kind.max + 1) for t in op.thresholds[c]]
+        table = concatenation([literal(t, kind.width + 2) for t in levels], 6)
+        lines.append(f"""\
+  wire [{made.width - 1}:0] y{i};
+  bw_plain_threshold #(
+    .InWidth({kind.width}), .InSigned({int(kind.signed)}), .OutWidth({made.width}), \
+.Levels({len(levels)}),
+    .Base({literal(int(op.base[c]), made.width)}), .Falling({int(op.step[c] < 0)}),
+    .Thresholds({table})
+  ) u_y{i} (.data_i({element("data_i", i, kind.width)}), .data_o(y{i}));""")
+    return lines
+
+
+def _requantisers(op: Requantize, source: Value, output: Value, largest: int) -> list[str]:
+    kind, made = source.type, output.type
+    low, high = op.limits(made)
+    rounding = ("floor", "half_up", "half_even").index(op.rounding)
+    lines = []
+    for i in range(source.size):
+        c = i % source.channels
+        m, b = int(op.multiplier[c]), int(op.bias[c])
+        reach = max(abs(m) * largest + abs(b), max(-low, high, 1) << op.shift)
+        width = max(reach.bit_length(), kind.width) + 3  # doubled once, and a sign
+        lines.append(f"""\
+  wire [{made.width - 1}:0] y{i};
+  bw_plain_requantize #(
+    .InWidth({kind.width}), .InSigned({int(kind.signed)}), .OutWidth({made.width}), \
+.Width({width}),
+    .Multiplier({literal(m, width)}), .Bias({literal(b, width)}), .Shift({op.shift}),
+    .Rounding({rounding}), .Low({literal(low, width)}), .High({literal(high, width)})
+  ) u_y{i} (.data_i({element("data_i", i, kind.width)}), .data_o(y{i}));""")
+    return lines
