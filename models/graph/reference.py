@@ -150,7 +150,7 @@ def _requantize(op: Requantize, kind: IntType, largest: int) -> Kernel:
     m, b = m * unit, b * unit
 
     def scale(x: Tensor) -> Tensor:
-        y = x.astype(exact, copy=False) * m
+        y: Tensor = x.astype(exact, copy=False) * m
         y += b
         match op.rounding:
             case "half_even":
@@ -171,7 +171,7 @@ def _requantize(op: Requantize, kind: IntType, largest: int) -> Kernel:
 def _round_int64(numerator: Tensor, shift: int, rounding: Rounding) -> Tensor:
     if shift == 0:
         return numerator
-    floor = numerator >> shift
+    floor: Tensor = numerator >> shift
     rest = numerator - (floor << shift)
     half = 1 << (shift - 1)
     match rounding:
@@ -179,7 +179,8 @@ def _round_int64(numerator: Tensor, shift: int, rounding: Rounding) -> Tensor:
             up: Tensor = (rest > half) | ((rest == half) & (floor & 1 == 1))
             return floor + up.astype(np.int64)
         case "half_up":
-            return floor + (rest >= half).astype(np.int64)
+            up = rest >= half
+            return floor + up.astype(np.int64)
         case "floor":
             return floor
         case _:

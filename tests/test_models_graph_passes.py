@@ -1,0 +1,107 @@
+"""Passes change the form of a graph, never a result."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bitwright.models.graph import (
+    PASSES,
+    Dense,
+    Graph,
+    IntType,
+    Node,
+    Plain,
+    Port,
+    Requantize,
+    Threshold,
+    Value,
+    derive_threshold,
+    evaluate,
+    optimise,
+    output_interval,
+)
+from bitwright.models.graph.passes import choose_requantisation, raise_falling_thresholds
+from bitwright.models.graph.ranges import Interval
+
+
+def network(seed: int, scale: Fraction | None = None, output: str = "act") -> Graph:
+    dice = np.random.default_rng(seed)
+    inputs, channels = int(dice.integers(1, 8)), int(dice.integers(1, 8))
+    x = Value("x", (inputs,), IntType(int(dice.integers(1, 6)), bool(dice.integers(2))))
+    bits = int(dice.integers(2, 6))
+    limit = 1 << (bits - 1)
+    op = Dense(
+        Plain(dice.integers(1 - limit, limit, (inputs, channels)), bits),
+        dice.integers(-9, 9, channels),
+    )
+    wide = Node(op, ("x",), Value("fc", (channels,), IntType(40, True)))
+    reach = output_interval(wide, [Interval.of_type(x)])
+    fc = replace(wide, output=Value("fc", (channels,), IntType.holding(*reach.bounds)))
+    scales = [scale or Fraction(float(s)) for s in dice.normal(0, 0.3, channels)]
+    offsets = [Fraction(float(o)) for o in dice.normal(0, 2, channels)]
+    kind = IntType(int(dice.integers(1, 6)), bool(dice.integers(2)))
+    act = Node(
+        derive_threshold(scales, offsets, kind.min, kind.max, "half_even", reach),
+        ("fc",),
+        Value("act", (channels,), kind),
+    )
+    nodes = (fc, act) if output == "act" else (fc,)
+    return Graph("net", (x,), nodes, (output,), {"x": Port(1.0), output: Port(1.0)})
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_pass_changes_a_result(seed: int) -> None:
+    graph = network(seed)
+    x = graph.input
+    dice = np.random.default_rng(seed + 1000)
+    batch = dice.integers(x.type.min, x.type.max + 1, (500, *x.shape))
+    expected = evaluate(graph, batch)
+    for one in PASSES:
+        graph = one(graph)
+        assert np.array_equal(evaluate(graph, batch), expected), one.__name__
+
+
+def test_falling_thresholds_rise() -> None:
+    graph = raise_falling_thresholds(network(3, Fraction(-1, 4)))
+    assert isinstance(graph.nodes[1].op, Threshold)
+    assert np.all(graph.nodes[1].op.step == 1)
+
+
+def test_a_tensor_that_is_an_output_is_not_negated() -> None:
+    graph = network(3, Fraction(-1, 4))
+    both = replace(graph, outputs=("act", "fc"), ports={**graph.ports, "fc": Port(1.0)})
+    same = raise_falling_thresholds(both)
+    assert same.nodes[0] is both.nodes[0]
+
+
+def test_the_most_negative_weight_is_not_negated() -> None:
+    graph = network(3, Fraction(-1, 4))
+    dense = graph.nodes[0]
+    assert isinstance(dense.op, Dense)
+    values = np.full_like(dense.op.weights.values, -(1 << (dense.op.weights.width - 1)))
+    stuck = replace(dense, op=Dense(Plain(values, dense.op.weights.width), dense.op.bias),
+                    output=replace(dense.output, type=IntType(40, True)))  # fmt: skip
+    twin = replace(graph, nodes=(stuck, graph.nodes[1]))
+    assert raise_falling_thresholds(twin).nodes[0] is stuck
+
+
+def test_a_power_of_two_scale_becomes_a_shift_and_a_binary_one_stays_a_comparison() -> None:
+    shifts = 0
+    for seed in range(30):
+        graph = optimise(network(seed, Fraction(1, 4)))
+        op = graph.nodes[1].op
+        if isinstance(op, Requantize) and not op.multiplier.any():
+            continue  # every channel is constant
+        if isinstance(op, Requantize):
+            shifts += 1
+            assert op.shift <= 4
+        if graph.output.type.width == 1:
+            assert isinstance(op, Threshold)
+    assert shifts > 10
+
+
+def test_passes_leave_graphs_without_thresholds_alone() -> None:
+    graph = network(5, output="fc")
+    assert choose_requantisation(graph).nodes[0] is graph.nodes[0]
