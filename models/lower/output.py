@@ -1,0 +1,115 @@
+"""The output port: one scale for all channels, so that its integers can be compared.
+
+The last layer's sums mean scale[c] * integer + offset[c], and a port means scale * (integer +
+offset). In this order of preference:
+
+1. All channels have the same scale and the same offset (in units of it): the port says so, free.
+2. The sums of a dense layer whose scales have power-of-two ratios (a per-tensor scale is one): the
+   ratios go into the weights, the offsets into the bias. Both are multiplied by 2^k so that the
+   bias is exact, or where that takes more than FRACTION_BITS, rounded by less than 2^-9 of the
+   sums' own LSB. The shifted weights' low zeros are free wires in hardware.
+3. Otherwise a multiply-add brings every channel to a common scale: exactly where small integer
+   ratios exist, else with multipliers of `multiplier_bits`. The default, one bit more than the
+   widest sum, makes an error of less than an eighth of the LSB of the channel with the largest
+   scale: less than what could reorder two different classes by more than rounding does.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from bitwright.models.errors import UnsupportedError
+from bitwright.models.graph import (
+    Dense,
+    IntArray,
+    IntType,
+    Plain,
+    Port,
+    Requantize,
+)
+from bitwright.models.lower.edges import Edge, append, common_unit, int64
+
+FRACTION_BITS = 9
+"""A rounded output bias keeps this many bits below the LSB of the sums: wrong by 2^-10 of it."""
+
+_MAX_FOLDED_BITS = 16  # a ratio of scales above 2^16 goes into a multiplier, not into weights
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """The last edge, its port, and how its integers come from those of the edge before.
+
+    integer = multiplier[c] * (what `Edge` called integer) + bias[c]
+    """
+
+    edge: Edge
+    port: Port
+    multiplier: IntArray
+    bias: IntArray
+
+
+def common_scale(edge: Edge, multiplier_bits: int | None) -> Output:
+    """Bring the network's last edge to one scale; see the module for how.
+
+    Raises UnsupportedError where every channel is constant.
+    """
+    channels = edge.value.channels
+    largest = max(abs(s) for s in edge.scale)
+    if largest == 0:
+        raise UnsupportedError(
+            f"the output {edge.name} is constant: every channel's scale is 0 (is a batch-norm "
+            "weight 0?), so there is nothing to lower"
+        )
+    scale = edge.scale[0]
+    if scale > 0 and len(set(edge.scale)) == len(set(edge.offset)) == 1:
+        port = Port(float(scale), float(edge.offset[0] / scale))
+        return Output(edge, port, np.ones(channels, np.int64), np.zeros(channels, np.int64))
+    smallest = min(abs(s) for s in edge.scale if s)
+    ratio = [s / smallest for s in edge.scale]
+    if isinstance(edge.node and edge.node.op, Dense) and all(_foldable(r) for r in ratio):
+        bits, bias = _fraction_bits([o / smallest for o in edge.offset])
+        multiplier = np.array([int(r) << bits for r in ratio])
+        return Output(
+            _scaled_dense(edge, multiplier, bias),
+            Port(float(smallest / (1 << bits))),
+            multiplier,
+            bias,
+        )
+    if multiplier_bits is None:
+        multiplier_bits = edge.value.type.width + 1
+    unit = common_unit(edge.scale)
+    if largest / unit > 1 << multiplier_bits:
+        unit = largest / (1 << multiplier_bits)
+    bits, bias = _fraction_bits([o / unit for o in edge.offset])
+    if any(round(s / unit) * unit != s for s in edge.scale):
+        bits, bias = 0, int64([round(o / unit) for o in edge.offset], "an offset")
+    multiplier = np.array([round(s / unit) << bits for s in edge.scale])
+    made = append(edge, f"{edge.name}_scaled", Requantize(multiplier, bias, 0, "floor"))
+    return Output(made, Port(float(unit / (1 << bits))), multiplier, bias)
+
+
+def _foldable(ratio: Fraction) -> bool:
+    size = abs(ratio)
+    power = size.denominator == 1 and size.numerator & (size.numerator - 1) == 0
+    return power and size <= 1 << _MAX_FOLDED_BITS
+
+
+def _fraction_bits(offset: list[Fraction]) -> tuple[int, IntArray]:
+    """The fewest bits below the LSB in which the offsets are exact, or FRACTION_BITS; rounded."""
+    bits = 0
+    while bits < FRACTION_BITS and any((o * (1 << bits)).denominator != 1 for o in offset):
+        bits += 1
+    return bits, int64([round(o * (1 << bits)) for o in offset], "an offset")
+
+
+def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
+    """The dense layer that makes `edge`, with multiplied weights and a bias."""
+    assert edge.source is not None and edge.node is not None and isinstance(edge.node.op, Dense)
+    plain = edge.node.op.weights
+    weights, width = plain.values * multiplier, plain.width
+    if np.any(multiplier != 1):
+        held = IntType.holding(int(weights.min()), int(weights.max())).width
+        width = max(held, width if width > 1 else 2)
+    binary = width == 1 or (plain.width == 1 and np.all(np.abs(multiplier) == 1))
+    return append(edge.source, edge.name, Dense(Plain(weights, 1 if binary else width), bias))

@@ -1,0 +1,135 @@
+"""A torch model as a list of calls: traced symbolically, and run once to see what flows through.
+
+Brevitas and torch layers are leaves. The trial run on a small batch shows every intermediate value
+(Brevitas' quantised tensors included), so that the lowering can look instead of assume: shapes, the
+scale of a layer's quantised input, whether a reshape only flattens.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from brevitas.nn.mixin.base import QuantLayerMixin
+from torch import Tensor, fx, nn
+
+from bitwright.models.errors import InputError, UnsupportedError
+
+_ROWS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A model's calls in order, and the value that each made in the trial run."""
+
+    calls: tuple[fx.Node, ...]
+    values: dict[fx.Node, Any]
+
+    @property
+    def input(self) -> fx.Node:
+        """The only placeholder."""
+        return next(node for node in self.calls if node.op == "placeholder")
+
+    @property
+    def output(self) -> fx.Node:
+        """The call whose value the model returns."""
+        node = next(node for node in self.calls if node.op == "output").args[0]
+        assert isinstance(node, fx.Node)
+        return node
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode and without gradients, every module's mode restored afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Traced:
+    """Trace a model (in eval mode) and run it on a few rows of shape `input_shape`.
+
+    Raises:
+        UnsupportedError: control flow that depends on data, several inputs or outputs, parameters
+            that are not float32 on the CPU.
+        InputError: the model's own forward fails, most often because of the shape.
+    """
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise UnsupportedError(f"{name} is {tensor.dtype}: call model.float() first")
+        if tensor.device.type != "cpu":
+            raise UnsupportedError(f"{name} is on {tensor.device}: call model.cpu() first")
+    tracer = _Tracer()
+    if tracer.is_leaf_module(model, ""):
+        raise UnsupportedError(
+            f"the model is a single layer, {type(model).__name__}: wrap it in torch.nn.Sequential"
+        )
+    try:
+        graph = tracer.trace(model)
+    except Exception as error:  # noqa: BLE001 - the tracer runs the user's code
+        raise UnsupportedError(
+            f"{type(model).__name__} cannot be traced by torch.fx ({_first_line(error)}): its "
+            "forward must be plain calls, without control flow that depends on the data"
+        ) from None
+    _check_ends(model, graph)
+    return Traced(tuple(graph.nodes), _run(model, graph, input_shape))
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, QuantLayerMixin) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _check_ends(model: nn.Module, graph: fx.Graph) -> None:
+    inputs = [node.name for node in graph.nodes if node.op == "placeholder"]
+    if len(inputs) != 1:
+        raise UnsupportedError(
+            f"{type(model).__name__} takes {len(inputs)} inputs ({', '.join(inputs)}): only models "
+            "with one input can be lowered"
+        )
+    result = next(node for node in graph.nodes if node.op == "output").args[0]
+    if not isinstance(result, fx.Node):
+        count = len(result) if isinstance(result, (tuple, list, dict)) else 0
+        raise UnsupportedError(
+            f"{type(model).__name__} returns {count} outputs in a {type(result).__name__}: only "
+            "models that return one tensor can be lowered"
+        )
+
+
+def _run(
+    model: nn.Module, graph: fx.Graph, input_shape: tuple[int, ...]
+) -> dict[fx.Node, Any]:
+    values: dict[fx.Node, Any] = {}
+
+    class Recorder(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            try:
+                values[n] = super().run_node(n)
+            except Exception as error:  # noqa: BLE001 - the layers are the user's
+                raise InputError(
+                    f"{type(model).__name__} fails at {n.target} on an input of shape "
+                    f"{(_ROWS, *input_shape)} ({_first_line(error)}): give the shape of one "
+                    "example, without the batch, or correct the model"
+                ) from None
+            return values[n]
+
+    size = _ROWS * int(torch.tensor(input_shape).prod())
+    rows = torch.linspace(-1, 1, size).reshape(_ROWS, *input_shape)
+    Recorder(fx.GraphModule(model, graph), garbage_collect_values=False).run(rows)
+    return values
+
+
+def tensor(value: object) -> Tensor | None:
+    """The plain tensor behind a value of the trial run; None for sizes and other numbers."""
+    inner = getattr(value, "value", value)
+    return inner if isinstance(inner, Tensor) else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
