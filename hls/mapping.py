@@ -4,7 +4,7 @@ Nothing is left for hls4ml to infer: tensors have the graph's types, constants t
 them, accumulators the range that interval arithmetic proves for every partial sum.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 import numpy as np
@@ -25,6 +25,9 @@ from bitwright.models.graph import (
 )
 from bitwright.models.graph.ops import Rounding
 
+BINARY = "xnor"
+"""The type of constants of one bit that means -1 or +1; hls4ml has no spelling for it."""
+
 _LARGEST_CONSTANT = 1 << 53  # hls4ml formats constants as doubles
 
 
@@ -38,7 +41,7 @@ class Layer:
     attributes: dict[str, Any]
     constants: dict[str, IntArray]
     types: dict[str, str]
-    """hls4ml's spelling of the type of `result`, of every constant by name, and of `accum`."""
+    """By part: `result`, each constant by its name, `accum`; in hls4ml's spelling."""
 
 
 def layers(graph: Graph) -> list[Layer]:
@@ -120,7 +123,7 @@ def _dense(op: Dense, node: Node, source: Value, x: Interval) -> _Parts:
         from hls4ml.model.quantizers import BinaryQuantizer
 
         attributes["weight_quantizer"] = BinaryQuantizer(bits=1)
-        weight = "uint<1>"
+        weight = BINARY
     types = {
         "result": _tensor_type(node.output.type),
         "weight": weight,
@@ -146,14 +149,19 @@ def _requantize(op: Requantize, node: Node, x: Interval) -> _Parts:
     # Not hls4ml's BatchNormalization, which could do it with a scale of multiplier * 2^-shift: the
     # constants would be long decimal fractions, and hls4ml removes a normalisation that multiplies
     # by one and adds zero, even where its result saturates. No pass knows the layer below.
+    if op.limits(node.output.type) == (0, 0):
+        # One signed bit without its -1 is always zero, but AP_SAT_SYM would make it -1.
+        op = replace(op, multiplier=np.zeros_like(op.multiplier), bias=np.zeros_like(op.bias))
     ends = [op.multiplier * bound + op.bias for bound in (x.low, x.high)]  # Python integers
-    low, high = (int(limit) for limit in (np.min(ends), np.max(ends)))
+    # Signed, and with a bit in front of the point once it is divided: AMD's C++ headers abort when
+    # they round a number that has none.
+    numerator = IntType.holding(min(int(np.min(ends)), -1), int(np.max(ends)))
     attributes = {"n_in": node.output.size, "n_channels": len(op.bias), "shift": op.shift}
     constants = {"multiplier": op.multiplier, "bias": op.bias}
     types = {
         "result": _rounding_type(node.output.type, op.rounding, op.narrow),
         **{name: _constant_type(_holding(array)) for name, array in constants.items()},
-        "accum": _constant_type(IntType.holding(min(low, -1), high)),  # signed, like the quotient
+        "accum": _constant_type(IntType(max(numerator.width, op.shift + 1), signed=True)),
     }
     return "BitwrightRequantize", attributes, constants, types
 

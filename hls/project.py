@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bitwright.hls.mapping import Layer, layers
+from bitwright.hls.mapping import BINARY, Layer, layers
 from bitwright.models.errors import BitwrightError, InputError, StorageError, ToolError
 from bitwright.models.graph import Graph, IntType, Value, digest
 from bitwright.models.graph.storage import replaced_folder
@@ -143,7 +143,11 @@ def make_model(
                 "BramFactor": 10**9,
             },
             "LayerName": {
-                layer.name: {"Precision": layer.types, "Trace": True} for layer in wanted
+                layer.name: {
+                    "Precision": {p: kind for p, kind in layer.types.items() if kind != BINARY},
+                    "Trace": True,
+                }
+                for layer in wanted
             },
         },
     }
@@ -167,6 +171,8 @@ def check_kept(model: Any, wanted: list[Layer]) -> None:
 
     Raises ToolError for the first that is not what was asked for.
     """
+    from hls4ml.model.types import XnorPrecisionType
+
     asked_layers = [f"{layer.name} ({layer.kind})" for layer in wanted]
     made_layers = [f"{layer.name} ({layer.class_name})" for layer in model.get_layers()]
     if made_layers != asked_layers:
@@ -180,7 +186,8 @@ def check_kept(model: Any, wanted: list[Layer]) -> None:
                 found = made.get_attr("accum_t").precision
             else:
                 found = made.get_weights(part).type.precision
-            if str(found) != kind:
+            found = BINARY if isinstance(found, XnorPrecisionType) else str(found)
+            if found != kind:
                 raise ToolError(
                     f"hls4ml made the {part} of {asked.name} {found}, not {kind}: {_REMEDY}"
                 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bitwright.hls.programs import run
 from bitwright.hls.project import Backend, Project, load
-from bitwright.models.errors import ToolError
+from bitwright.models.errors import StorageError, ToolError
 
 _SYNTHESIS_ONLY = {"reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0}
 
@@ -53,23 +53,26 @@ def build(project: Project | str | Path, *, timeout_s: float = 4 * 3600) -> Repo
 
     Raises:
         ToolError: no tool on the PATH, or it failed, took too long or left no report.
-        StorageError: there is no project in the folder.
+        StorageError: there is no project in the folder, or it cannot be written into.
     """
     known = project if isinstance(project, Project) else load(project)
-    tool = _find(known.backend)
+    tool = Path(_find(known.backend))
     options = "".join(f"    {name} {value}\n" for name, value in _SYNTHESIS_ONLY.items())
-    if known.backend == "Vitis":
-        (known.folder / "build_opt.tcl").write_text(
-            f"array set opt {{\n{options}    export 0\n    vsynth 0\n    fifo_opt 0\n}}\n"
-        )
-    command = [tool, *_TOOLS[known.backend][Path(tool).name]]
-    run(
-        command,
-        what=f"{Path(tool).name} on {known.folder}",
-        folder=known.folder,
-        timeout_s=timeout_s,
-    )
-    return _read(known, Path(tool).name)
+    try:
+        # An earlier build's report must not pass for this one's.
+        _report_of(known).unlink(missing_ok=True)
+        if known.backend == "Vitis":  # Vivado HLS takes them as arguments
+            text = f"array set opt {{\n{options}    export 0\n    vsynth 0\n    fifo_opt 0\n}}\n"
+            (known.folder / "build_opt.tcl").write_text(text)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write into {known.folder} ({error.strerror or error}): write the project to a "
+            "folder that can be written"
+        ) from None
+    command = [tool, *_TOOLS[known.backend][tool.name]]
+    what = f"{tool.name} on {known.folder}"
+    run(command, what=what, folder=known.folder, timeout_s=timeout_s)
+    return _read(known, tool.name)
 
 
 def _find(backend: Backend) -> str:
@@ -77,17 +80,19 @@ def _find(backend: Backend) -> str:
         if path := shutil.which(name):
             return path
     raise ToolError(
-        f"a {backend} HLS project is built by {' or '.join(_TOOLS[backend])}, and neither is on "
-        "the PATH: install AMD's tools and source their settings64.sh (without them the project "
+        f"a {backend} HLS project is built by {' or '.join(_TOOLS[backend])}, which is not on the "
+        "PATH: install AMD's tools and source their settings64.sh (without them the project "
         "can still be simulated)"
     )
 
 
+def _report_of(project: Project) -> Path:
+    folder = project.folder / f"{project.top}_prj" / "solution1" / "syn" / "report"
+    return folder / f"{project.top}_csynth.xml"
+
+
 def _read(project: Project, tool: str) -> Report:
-    path = (
-        project.folder / f"{project.top}_prj" / "solution1" / "syn" / "report"
-        / f"{project.top}_csynth.xml"
-    )  # fmt: skip
+    path = _report_of(project)
     try:
         root = ET.parse(path).getroot()
 
