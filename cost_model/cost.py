@@ -1,0 +1,96 @@
+"""What hardware costs: the resources of one node or of a whole network, estimated or measured."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bitwright.models.graph import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Resources, in the units of the target's own cells.
+
+    lut: look-up tables that are occupied, by the rule of `yosys.CELLS`. ff: flip-flops. carry:
+    carry cells (CARRY4 or CARRY8, CCU2C, SB_CARRY). dsp: multiplier blocks. bram: block memories.
+    """
+
+    lut: int = 0
+    ff: int = 0
+    carry: int = 0
+    dsp: int = 0
+    bram: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.lut + other.lut,
+            self.ff + other.ff,
+            self.carry + other.carry,
+            self.dsp + other.dsp,
+            self.bram + other.bram,
+        )
+
+    def scaled(self, count: int) -> "Cost":
+        """The cost of `count` copies."""
+        return Cost(*(count * n for n in self.as_dict().values()))
+
+    def as_dict(self) -> dict[str, int]:
+        """The five counts by name, in the order in which reports print them."""
+        return {
+            "lut": self.lut,
+            "ff": self.ff,
+            "carry": self.carry,
+            "dsp": self.dsp,
+            "bram": self.bram,
+        }
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum; nothing costs nothing."""
+    return sum(costs, Cost())
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimate:
+    """What the formulas say about a graph under a plan.
+
+    latency: clock cycles from the edge that takes a vector in to the edge that can take it out.
+    ii: initiation interval, cycles between two vectors. Both are exact. clock_mhz: the fastest
+    clock that the slowest node is expected to reach.
+    """
+
+    target: Target
+    nodes: Mapping[str, Cost]
+    latency: int
+    ii: int
+    clock_mhz: float
+
+    @property
+    def total(self) -> Cost:
+        """All nodes together."""
+        return total(self.nodes.values())
+
+    @property
+    def latency_ns(self) -> float:
+        """Nanoseconds from a vector's arrival to its result, at `clock_mhz`."""
+        return self.latency * 1e3 / self.clock_mhz
+
+    @property
+    def vectors_per_second(self) -> float:
+        """Throughput at full rate, at `clock_mhz`."""
+        return self.clock_mhz * 1e6 / self.ii
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Measurement:
+    """What a synthesis tool counted, module by module. tool: its name and version."""
+
+    target: Target
+    tool: str
+    nodes: Mapping[str, Cost]
+    cached: frozenset[str]
+    """The nodes whose counts were already in the cache."""
+
+    @property
+    def total(self) -> Cost:
+        """All nodes together."""
+        return total(self.nodes.values())

@@ -1,0 +1,65 @@
+"""A graph and a plan to resources, cycles and clock, from formulas alone: no tool and no solver."""
+
+from bitwright.cost_model.cost import Estimate
+from bitwright.cost_model.features import Features, Steps, features
+from bitwright.cost_model.formulas import critical_path, depth, resources
+from bitwright.cost_model.targets import COEFFICIENTS, Coefficients
+from bitwright.models.errors import InputError
+from bitwright.models.graph import TARGETS, Graph, Plan, Target, Unrolled
+
+MAX_STAGES = 64
+
+
+def estimate(graph: Graph, plan: Plan) -> Estimate:
+    """What the graph costs as the plan builds it, on the plan's target.
+
+    Latency and initiation interval are exact; resources and the clock are estimates.
+    Raises GraphError where the plan is not for this graph.
+    """
+    plan.check(graph)
+    coefficients = COEFFICIENTS[plan.target]
+    nodes = {}
+    slowest_ns = 0.0
+    for node in graph.nodes:
+        stages = plan.engines[node.name].stages
+        f = features(graph, node)
+        nodes[node.name] = resources(f, stages, coefficients)
+        slowest_ns = max(slowest_ns, critical_path(f, stages, coefficients))
+    return Estimate(
+        target=plan.target,
+        nodes=nodes,
+        latency=plan.latency,
+        ii=plan.interval,
+        clock_mhz=1e3 / max(slowest_ns, coefficients.register_ns),
+    )
+
+
+def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
+    """The plan with the fewest pipeline stages that should meet the clock, node by node.
+
+    A node that cannot meet it gets the stages that bring it nearest; `estimate(…).clock_mhz` then
+    says how near.
+
+    Raises:
+        InputError: an unknown target.
+        GraphError: a clock outside the plan's limits.
+    """
+    if target not in TARGETS:
+        raise InputError(f"target {target!r} is not one of {', '.join(TARGETS)}")
+    coefficients = COEFFICIENTS[target]
+    return Plan(
+        {
+            node.name: Unrolled(_stages(features(graph, node), 1e3 / clock_mhz, coefficients))
+            for node in graph.nodes
+        },
+        target,
+        clock_mhz,
+    )
+
+
+def _stages(f: Features, period_ns: float, c: Coefficients) -> int:
+    """The fewest stages that meet the period, else the fewest that are as fast as any."""
+    most = 1 if isinstance(f, Steps) else min(depth(f).additions + 1, MAX_STAGES)
+    paths = {stages: critical_path(f, stages, c) for stages in range(1, most + 1)}
+    fastest = min(paths.values())
+    return min(stages for stages, ns in paths.items() if ns <= max(period_ns, fastest))

@@ -1,0 +1,238 @@
+"""What the cost of a node depends on: a few numbers from its constants and its value ranges.
+
+Everything here is read off the graph; no plan, no target and no solver is involved.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitwright.models.graph import (
+    Dense,
+    Graph,
+    IntArray,
+    Interval,
+    IntType,
+    Node,
+    Requantize,
+    Threshold,
+    decode,
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Sums of constant multiples (a dense layer): y[o] = sum of x[i] * W[i, o], plus bias[o].
+
+    Columns that are equal, up to sign and a power of two, are one column: the others are wires.
+    """
+
+    inputs: int
+    """Inputs that any weight reads."""
+    columns: int
+    """Distinct columns that are not zero."""
+    digits: int
+    """Non-zero canonical signed digits of the distinct columns: terms to be added."""
+    separate: int
+    """Additions that the distinct columns would need each by itself."""
+    most: int
+    """Most digits in one column."""
+    positions: int
+    """Bits of the largest weight."""
+    input_width: float
+    """Mean bits of an input, weighted by the digits that read it."""
+    sum_width: float
+    """Mean bits of an output."""
+    constant_bits: int
+    """Bits of the outputs to which a bias is added."""
+    output_bits: int
+    """Bits of all outputs that differ from each other: what their registers hold."""
+
+    @property
+    def density(self) -> float:
+        """Share of the digit positions that are not zero."""
+        return self.digits / max(self.inputs * self.columns * self.positions, 1)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Steps:
+    """Thresholds; arrays with one entry an element. levels: steps that the input can reach."""
+
+    input_width: Floats
+    levels: Floats
+    output_width: Floats
+
+    @property
+    def output_bits(self) -> int:
+        """Bits of all outputs, each as wide as its own range."""
+        return int(self.output_width.sum())
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rescale:
+    """A requantiser; arrays with one entry an element.
+
+    product_bits: bits of the adders of the constant product. digits: canonical signed digits of the
+    multiplier. constant_bits: bits of the addition of the bias and the half that rounds, 0 for
+    none. tie_bits: bits below the kept ones, looked at to round a tie to even. upper_bits: bits
+    above the kept ones, looked at to saturate.
+    """
+
+    input_width: Floats
+    digits: Floats
+    product_width: Floats
+    product_bits: Floats
+    constant_bits: Floats
+    tie_bits: Floats
+    upper_bits: Floats
+    output_width: Floats
+
+    @property
+    def output_bits(self) -> int:
+        """Bits of all outputs, each as wide as its own range."""
+        return int(self.output_width.sum())
+
+
+Features = Sum | Steps | Rescale
+
+
+def features(graph: Graph, node: Node) -> Features:
+    """The features of a node of the graph."""
+    source = graph.values[node.inputs[0]]
+    x, y = graph.intervals[source.name], graph.intervals[node.name]
+    copies = source.size // source.channels  # a channel's hardware, once for every element
+    op = node.op
+    match op:
+        case Dense():
+            return _sum(decode(op.weights), op.bias, x, y, node.output.type)
+        case Threshold():
+            return _steps(op, x, y, copies)
+        case Requantize():
+            return _rescale(op, x, y, copies, node.output.type)
+        case _:
+            assert_never(op)
+
+
+def signed_digits(values: IntArray) -> IntArray:
+    """Non-zero digits of each value's canonical signed-digit form (Reitwiesner 1960)."""
+    magnitude = np.abs(values).astype(np.uint64)
+    return _ones((3 * magnitude) ^ magnitude)
+
+
+def widths(interval: Interval) -> IntArray:
+    """Bits of each channel's own range; 0 where only one value can occur."""
+    return np.array(
+        [
+            0 if low == high else IntType.holding(int(low), int(high)).width
+            for low, high in zip(interval.low, interval.high, strict=True)
+        ],
+        dtype=np.int64,
+    )
+
+
+def _sum(weights: IntArray, bias: IntArray, x: Interval, y: Interval, kind: IntType) -> Sum:
+    odd, zeros = _without_trailing_zeros(weights)
+    registered = _registered(bias, y, kind) - np.where(weights.any(axis=0), zeros, 0)
+    odd = odd[:, weights.any(axis=0)]
+    rows, columns = odd.any(axis=1), odd.shape[1]
+    if columns:
+        first = (odd != 0).argmax(axis=0)
+        odd = np.unique(odd * np.sign(odd[first, np.arange(columns)]), axis=1)
+    digits = signed_digits(odd)
+    terms = digits.sum(axis=0)
+    made = widths(y)
+    reads = digits.sum(axis=1)
+    return Sum(
+        inputs=int(rows.sum()),
+        columns=odd.shape[1],
+        digits=int(terms.sum()),
+        separate=int(np.maximum(terms - 1, 0).sum()),
+        most=int(terms.max(initial=0)),
+        positions=int(np.abs(odd).max(initial=0)).bit_length(),
+        input_width=float(widths(x) @ reads / max(reads.sum(), 1)),
+        sum_width=float(made[made > 0].mean()) if made.any() else 0.0,
+        constant_bits=int(made[bias != 0].sum()),
+        output_bits=int(np.maximum(registered, 0).sum()),
+    )
+
+
+def _registered(bias: IntArray, y: Interval, kind: IntType) -> IntArray:
+    """Bits of each output of a dense layer before they repeat the sign.
+
+    A tool knows the width of a sum from its terms, not from the values that can occur: where a bias
+    is added, one bit more than the wider of the two.
+    """
+    bits = []
+    for low, high, b in zip(y.low, y.high, bias, strict=True):
+        if low == high or b == 0:
+            bits.append(0 if low == high else IntType.holding(int(low), int(high)).width)
+            continue
+        term = IntType.holding(int(low - b), int(high - b))
+        constant = IntType.holding(int(b), int(b))
+        signed = term.signed or constant.signed
+        wider = max(one.width + (signed and not one.signed) for one in (term, constant))
+        bits.append(min(wider + 1, kind.width))
+    return np.array(bits, dtype=np.int64)
+
+
+def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
+    low, high = x.low.astype(np.int64)[:, None], x.high.astype(np.int64)[:, None]
+    within = (op.thresholds > low) & (op.thresholds <= high)
+    new = np.diff(op.thresholds, axis=1, prepend=op.thresholds[:, :1] - 1) > 0
+    levels = (within & new).sum(axis=1)
+    return Steps(*(_each(a, copies) for a in (widths(x), levels, widths(y))))
+
+
+def _rescale(op: Requantize, x: Interval, y: Interval, copies: int, kind: IntType) -> Rescale:
+    odd, zeros = _without_trailing_zeros(op.multiplier[None, :])
+    odd, digits = odd[0], signed_digits(op.multiplier)
+    growth = np.maximum(_lengths(odd) - 1, 0)
+    source = widths(x)
+    product = np.where(digits > 0, source + growth, 0)
+    rounds = op.rounding != "floor" and op.shift > 0
+    constant = op.bias + (1 << (op.shift - 1) if rounds else 0)
+    varies = digits > 0
+    # A sum is as wide as its wider term and a carry; the constant's trailing zeros pass through.
+    total = np.maximum(product + zeros, _lengths(constant) + 1) + (constant != 0)
+    passing = np.where(constant == 0, zeros, np.minimum(zeros, _trailing_zeros(constant)))
+    tie = np.maximum(op.shift - passing, 0) * (op.rounding == "half_even")
+    parts = (
+        source,
+        digits,
+        product,
+        np.maximum(digits - 1, 0) * (source + 1 + growth / 2),
+        np.where(varies & (constant != 0), total - _trailing_zeros(constant), 0),
+        np.where(varies, tie, 0),
+        np.where(varies, np.maximum(total - op.shift - kind.width, 0), 0),
+        widths(y),
+    )
+    return Rescale(*(_each(part, copies) for part in parts))
+
+
+def _each(channels: npt.NDArray[np.generic], copies: int) -> Floats:
+    return np.tile(channels.astype(np.float64), copies)
+
+
+def _without_trailing_zeros(matrix: IntArray) -> tuple[IntArray, IntArray]:
+    """Each column divided by the largest power of two that divides all of it, and its exponent."""
+    zeros = _trailing_zeros(np.bitwise_or.reduce(matrix, axis=0))
+    return matrix >> zeros, zeros
+
+
+def _trailing_zeros(values: IntArray) -> IntArray:
+    """Zero bits below the lowest one; 0 for zero."""
+    lowest = (values & -values).astype(np.uint64)
+    return np.where(values == 0, 0, _ones(lowest - np.uint64(1)))
+
+
+def _lengths(values: IntArray) -> IntArray:
+    """Bits of each magnitude; 0 for zero."""
+    return np.array([abs(int(v)).bit_length() for v in values], dtype=np.int64)
+
+
+def _ones(values: npt.NDArray[np.uint64]) -> IntArray:
+    return np.asarray(np.bitwise_count(values).astype(np.int64))
