@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+
 from bitwright.models.errors import InputError
 from bitwright.models.graph import (
     Dense,
@@ -86,8 +87,8 @@ def random_mlp(
 def _random_weights(
     rng: np.random.Generator, shape: tuple[int, int], bits: int, density: float
 ) -> IntArray:
+    signs: IntArray = rng.choice(np.array([-1, 1]), shape)
     if bits == 1:
-        return rng.choice(np.array([-1, 1]), shape)
-    largest = IntType(bits, signed=True).max
-    magnitude = rng.integers(1, largest + 1, shape)
-    return magnitude * rng.choice(np.array([-1, 1]), shape) * (rng.random(shape) < density)
+        return signs
+    magnitude: IntArray = rng.integers(1, IntType(bits, signed=True).max + 1, shape)
+    return signs * magnitude * (rng.random(shape) < density)

@@ -1,12 +1,12 @@
 """Lowering: from a trained Brevitas model to the integer graph, and the proof that it is the same.
 
-    edges.py        integer tensors with the exact reals they mean; dense layers and quantisers
-    output.py       the last tensor brought to one scale
-    quantisers.py   what Brevitas' quantiser objects really do
-    trace.py        a torch model as a list of calls, run once
-    brevitas.py     the walk from one to the other
-    compare.py      torch against the reference, integer by integer
-    user_model.py   a model from a user's file and state_dict
+edges.py        integer tensors with the exact reals they mean; dense layers and quantisers
+output.py       the last tensor brought to one scale
+quantisers.py   what Brevitas' quantiser objects really do
+trace.py        a torch model as a list of calls, run once
+brevitas.py     the walk from one to the other
+compare.py      torch against the reference, integer by integer
+user_model.py   a model from a user's file and state_dict
 """
 
 from bitwright.models.lower.brevitas import Counterpart, Lowered, identifier, lower

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -224,7 +225,7 @@ class _Walk:
             edge = self._quantise(edge, quantiser, f"{name}_output_quant", f"{path}.output_quant")
         return edge
 
-    def _activation(self, node: fx.Node, layer: nn.Module, edge: Edge | None) -> Edge | None:
+    def _activation(self, node: fx.Node, layer: Any, edge: Edge | None) -> Edge | None:
         _check_forward(layer, qnn.QuantIdentity)
         path, name = str(node.target), self._name(node, layer)
         before = activation_quantiser(layer.input_quant, "an input quantiser")
@@ -253,12 +254,12 @@ class _Walk:
         weight = rationals(ones if layer.weight is None else layer.weight, "weight")
         bias = rationals(zeros if layer.bias is None else layer.bias, "bias")
         factor = [Fraction(float(w) / v**0.5) for w, v in zip(weight, variance, strict=True)]
-        return edge.affine(
-            factor, [b - m * f for b, m, f in zip(bias, mean, factor, strict=True)]
-        )
+        return edge.affine(factor, [b - m * f for b, m, f in zip(bias, mean, factor, strict=True)])
 
     def _quantise(self, edge: Edge | None, quantiser: Quantiser, name: str, path: str) -> Edge:
-        made = self._input(quantiser, name) if edge is None else edges.quantise(edge, name, quantiser)
+        made = (
+            self._input(quantiser, name) if edge is None else edges.quantise(edge, name, quantiser)
+        )
         proxy = self._model.get_submodule(path)
         ones = np.ones(made.value.channels, dtype=np.int64)
         self._record(made, made, path, self._calls[id(proxy)], ones, 0 * ones)
@@ -266,7 +267,7 @@ class _Walk:
         return made
 
     def _input(self, quantiser: Quantiser, name: str) -> Edge:
-        """The graph's input; where the quantiser clips inside its type, and a threshold to do so."""
+        """The graph's input, and a threshold where the quantiser clips inside its type."""
         kind = quantiser.type
         whole = replace(quantiser, low=kind.min, high=kind.max)
         if whole == quantiser:

@@ -124,7 +124,9 @@ def _recording(
         model(x)
         return [calls[id(m)][place.call] for m, place in zip(modules, places, strict=True)]
 
-    hooks = [module.register_forward_hook(record) for module in {id(m): m for m in modules}.values()]
+    hooks = [
+        module.register_forward_hook(record) for module in {id(m): m for m in modules}.values()
+    ]
     try:
         yield run
     finally:
@@ -135,12 +137,14 @@ def _recording(
 def _integers(place: Counterpart, real: Floats) -> IntArray:
     """What torch's reals are in the graph's integers; see `Counterpart`."""
     scale = np.where(place.scale == 0, 1, place.scale)  # constant channels: multiplier 0
-    steps = np.rint((real - place.offset) / scale)
+    steps: Floats = np.rint((real - place.offset) / scale)
     steps = np.where(np.isfinite(steps), steps, np.iinfo(np.int32).min)
-    return steps.astype(np.int64) * place.multiplier + place.bias
+    made: IntArray = steps.astype(np.int64) * place.multiplier + place.bias
+    return made
 
 
 def _decide(outputs: Floats) -> IntArray:
     if outputs.shape[1] == 1:
         return (outputs[:, 0] >= 0).astype(np.int64)
-    return outputs.argmax(axis=1).astype(np.int64)
+    largest: IntArray = outputs.argmax(axis=1)
+    return largest

@@ -73,9 +73,7 @@ class Edge:
         return replace(
             self,
             scale=tuple(a * s for a, s in zip(scale, self.scale, strict=True)),
-            offset=tuple(
-                a * o + b for a, o, b in zip(scale, self.offset, offset, strict=True)
-            ),
+            offset=tuple(a * o + b for a, o, b in zip(scale, self.offset, offset, strict=True)),
             quantised=False,
         )
 
@@ -202,9 +200,7 @@ def quantise(edge: Edge, name: str, quantiser: Quantiser) -> Edge:
     else:
         op = _dyadic(scale, shift, quantiser)
         made = append(edge, name, op, quantiser.type)
-    return replace(
-        made, scale=to, offset=tuple(t * quantiser.offset for t in to), quantised=True
-    )
+    return replace(made, scale=to, offset=tuple(t * quantiser.offset for t in to), quantised=True)
 
 
 def append(edge: Edge, name: str, op: Op, kind: IntType | None = None) -> Edge:
@@ -271,5 +267,9 @@ def _dyadic(
     multiplier = [2 * int(s * grid) for s in scale]
     bias = [2 * math.floor(b) + (b.denominator != 1) for o in shift for b in (o * grid,)]
     return Requantize(
-        int64(multiplier, "a factor"), int64(bias, "an offset"), bits + 1, quantiser.rounding, narrow
+        int64(multiplier, "a factor"),
+        int64(bias, "an offset"),
+        bits + 1,
+        quantiser.rounding,
+        narrow,
     )

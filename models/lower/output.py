@@ -14,7 +14,7 @@ offset). In this order of preference:
    scale: less than what could reorder two different classes by more than rounding does.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np

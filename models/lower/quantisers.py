@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from brevitas.core.function_wrapper import FloorSte, RoundSte
 from brevitas.core.quant import BinaryQuant, ClampedBinaryQuant, RescalingIntQuant
-from brevitas.nn import QuantLinear
 from brevitas.proxy import ActQuantProxyFromInjector
 from brevitas.quant_tensor import IntQuantTensor
 from torch import Tensor, nn
@@ -45,7 +44,7 @@ def rationals(tensor: Tensor, what: str) -> tuple[Fraction, ...]:
     return tuple(Fraction(v) for v in values.tolist())
 
 
-def activation_quantiser(proxy: nn.Module, what: str) -> Quantiser | None:
+def activation_quantiser(proxy: Any, what: str) -> Quantiser | None:
     """The quantiser of a Brevitas activation, or None where it only passes its input on.
 
     proxy: `act_quant`, `input_quant` or `output_quant` of a layer, in eval mode. what: its name in
@@ -124,7 +123,7 @@ def _after_relu(made: Quantiser, what: str) -> Quantiser:
 
 
 def _try(proxy: Any, made: Quantiser, what: str) -> None:
-    """Compare the object with `made` in Brevitas' own float32 arithmetic, ties and ends included."""
+    """Compare the object with `made` in Brevitas' float32 arithmetic, ties and ends included."""
     scale = torch.tensor([float(s) for s in made.scale])
     binary = made.offset == Fraction(-1, 2)
     first, last = (-4, 4) if binary else (made.low - 2, made.high + 2)
@@ -151,8 +150,8 @@ def _try(proxy: Any, made: Quantiser, what: str) -> None:
         )
 
 
-def linear_weights(layer: QuantLinear, quant_input: object) -> Weights:
-    """The integer weights of a linear layer and their scales, as Brevitas quantises them.
+def linear_weights(layer: Any, quant_input: object) -> Weights:
+    """The integer weights of a QuantLinear and their scales, as Brevitas quantises them.
 
     Raises:
         UnsupportedError: NaN or infinite weights, no or an unknown quantiser, a zero point, a
@@ -188,15 +187,15 @@ def linear_weights(layer: QuantLinear, quant_input: object) -> Weights:
 
 
 def linear_bias(
-    layer: QuantLinear, quant_input: object, sum_scale: tuple[Fraction, ...]
+    layer: Any, quant_input: object, sum_scale: tuple[Fraction, ...]
 ) -> tuple[Fraction, ...]:
-    """The bias of each output, in reals; a quantised one as integer x scale, exactly.
+    """The bias of a QuantLinear's outputs, in reals; a quantised one as integer x scale, exactly.
 
     sum_scale: the exact scale of the sums, input x weight, which an external-scale bias has.
     Raises UnsupportedError for NaN or infinite biases, zero points or an unknown quantiser.
     """
     if layer.bias is None:
-        return (Fraction(0),) * layer.out_features
+        return (Fraction(0),) * int(layer.out_features)
     plain = rationals(layer.bias, "bias")
     if not layer.bias_quant.is_quant_enabled:
         return plain
@@ -244,7 +243,9 @@ def _scales(scale: Tensor, what: str, positive: bool = True) -> tuple[Fraction, 
 def _zero_point(zero_point: Tensor, what: str) -> int:
     distinct = set(rationals(zero_point, f"zero point of {what}"))
     if len(distinct) != 1 or (only := distinct.pop()).denominator != 1:
-        raise UnsupportedError(f"has {what} with several or fractional zero points: use one integer")
+        raise UnsupportedError(
+            f"has {what} with several or fractional zero points: use one integer"
+        )
     return int(only)
 
 

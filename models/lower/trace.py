@@ -102,9 +102,7 @@ def _check_ends(model: nn.Module, graph: fx.Graph) -> None:
         )
 
 
-def _run(
-    model: nn.Module, graph: fx.Graph, input_shape: tuple[int, ...]
-) -> dict[fx.Node, Any]:
+def _run(model: nn.Module, graph: fx.Graph, input_shape: tuple[int, ...]) -> dict[fx.Node, Any]:
     values: dict[fx.Node, Any] = {}
 
     class Recorder(fx.Interpreter):

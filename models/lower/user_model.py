@@ -36,7 +36,7 @@ def load_model(source: str, weights: str | Path | None = None) -> nn.Module:
         factory = _factory(file, name)
         try:
             model = factory()
-        except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+        except Exception as error:
             raise InputError(f"{source} raised {_describe(error)}") from error
     if not isinstance(model, nn.Module):
         raise InputError(
@@ -57,7 +57,7 @@ def _factory(file: Path, name: str) -> Callable[[], Any]:
     sys.modules[unique] = module  # dataclasses and torch look their module up there
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+    except (Exception, SystemExit) as error:
         del sys.modules[unique]
         raise InputError(f"{file} raised {_describe(error)} when imported") from error
     factory = getattr(module, name, None)
@@ -82,9 +82,11 @@ def _load_weights(model: nn.Module, path: Path, source: str) -> None:
     if not isinstance(state, Mapping) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     ):
-        inner = [k for k, v in state.items() if isinstance(v, Mapping)] if isinstance(
-            state, Mapping
-        ) else []
+        inner = (
+            [k for k, v in state.items() if isinstance(v, Mapping)]
+            if isinstance(state, Mapping)
+            else []
+        )
         hint = f" (it holds {', '.join(map(repr, inner))}: is it a checkpoint?)" if inner else ""
         raise StorageError(
             f"weights {path} are no state_dict{hint}: save torch.save(model.state_dict(), path)"
