@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from bitwright.models.errors import GraphError
 from bitwright.models.graph import Graph, Plan, Value, digest
 from bitwright.models.graph.storage import replaced_folder
 from bitwright.rtl_tb.design import Design
@@ -22,7 +23,8 @@ def emit(
     """Write a design to a folder, replacing what is there; the same graph gives the same bytes.
 
     Raises:
-        GraphError: the plan is not for this graph, or there is not one input and one output.
+        GraphError: the plan is not for this graph, there is not one input and one output, or a
+            module would be called like a library cell.
         UnsupportedError: constants beyond the adder-graph solver.
         StorageError: the folder cannot be written.
     """
@@ -38,6 +40,8 @@ def emit(
     }
     texts[graph.name] = _top(graph, plan, modules)
     cells = resources.files("bitwright.rtl_tb") / "lib"
+    if clash := sorted(name for name in texts if (cells / f"{name}.sv").is_file()):
+        raise GraphError(f"module {clash[0]} would hide a library cell: rename graph {graph.name}")
     used = sorted(
         {name for text in texts.values() for name in re.findall(r"\bbw_\w+(?= #\()", text)}
     )

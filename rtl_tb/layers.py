@@ -56,8 +56,8 @@ def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
 
 
 def _requantize_products(op: Requantize, interval: Interval) -> AdderGraph:
-    """The products and constants of a requantiser; rounding half up is a constant added before."""
-    half = 1 << (op.shift - 1) if op.rounding == "half_up" and op.shift > 0 else 0
+    """The products and constants of a requantiser; rounding adds one half to the constant."""
+    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
     return solve(np.diag(op.multiplier), op.bias + half, interval)
 
 

@@ -19,7 +19,6 @@ from bitwright.models.graph import (
     Value,
     derive_threshold,
     evaluate,
-    optimise,
     output_interval,
 )
 from bitwright.models.graph.passes import choose_requantisation, raise_falling_thresholds
@@ -87,19 +86,17 @@ def test_the_most_negative_weight_is_not_negated() -> None:
     assert raise_falling_thresholds(twin).nodes[0] is stuck
 
 
-def test_a_power_of_two_scale_becomes_a_shift_and_a_binary_one_stays_a_comparison() -> None:
-    shifts = 0
-    for seed in range(30):
-        graph = optimise(network(seed, Fraction(1, 4)))
-        op = graph.nodes[1].op
-        if isinstance(op, Requantize) and not op.multiplier.any():
-            continue  # every channel is constant
-        if isinstance(op, Requantize):
-            shifts += 1
-            assert op.shift <= 4
-        if graph.output.type.width == 1:
-            assert isinstance(op, Threshold)
-    assert shifts > 10
+@pytest.mark.parametrize(("bits", "form"), [(1, Threshold), (4, Threshold), (8, Requantize)])
+def test_many_levels_become_a_shift_and_few_stay_comparisons(bits: int, form: type) -> None:
+    x, y = Value("x", (3,), IntType(14, True)), Value("y", (3,), IntType(bits, False))
+    reach, scale = Interval.of_type(x), Fraction(1, 1 << (14 - bits))
+    op = derive_threshold([scale] * 3, [Fraction(1, 4)] * 3, 0, y.type.max, "half_even", reach)
+    ports = {"x": Port(1.0), "y": Port(1.0)}
+    graph = choose_requantisation(Graph("net", (x,), (Node(op, ("x",), y),), ("y",), ports))
+    assert isinstance(graph.nodes[0].op, form)
+    every = np.repeat(np.arange(-8192, 8192)[:, None], 3, axis=1)
+    before = replace(graph, nodes=(Node(op, ("x",), y),))
+    assert np.array_equal(evaluate(graph, every), evaluate(before, every))
 
 
 def test_passes_leave_graphs_without_thresholds_alone() -> None:

@@ -28,7 +28,7 @@ from bitwright.models.graph import (
 )
 
 
-def small_graph() -> Graph:
+def tiny_graph() -> Graph:
     s8, u2 = IntType(8, True), IntType(2, False)
     nodes = (
         Node(Dense(Plain(np.array([[1, -2], [3, 0]]), 3), np.array([1, -1])), ("x",),
@@ -39,11 +39,11 @@ def small_graph() -> Graph:
              Value("y", (2,), IntType(4, True))),
     )  # fmt: skip
     x = Value("x", (2,), IntType(4, True))
-    return Graph("small", (x,), nodes, ("y",), {"x": Port(0.5, -0.5), "y": Port(2.0)}, ("a", "b"))
+    return Graph("tiny", (x,), nodes, ("y",), {"x": Port(0.5, -0.5), "y": Port(2.0)}, ("a", "b"))
 
 
 def test_a_graph_survives_the_disk(tmp_path: Path) -> None:
-    graph = small_graph()
+    graph = tiny_graph()
     written = save(graph, tmp_path / "g")
     again = load(tmp_path / "g")
     x = np.random.default_rng(0).integers(-8, 8, (100, 2))
@@ -55,11 +55,11 @@ def test_a_graph_survives_the_disk(tmp_path: Path) -> None:
 
 
 def test_one_changed_weight_changes_the_digest() -> None:
-    graph = small_graph()
+    graph = tiny_graph()
     dense = graph.nodes[0]
     other = Plain(np.array([[1, -2], [3, 1]]), 3)
     changed = Node(Dense(other, np.array([1, -1])), dense.inputs, dense.output)
-    twin = Graph("small", graph.inputs, (changed, *graph.nodes[1:]), graph.outputs, graph.ports)
+    twin = Graph("tiny", graph.inputs, (changed, *graph.nodes[1:]), graph.outputs, graph.ports)
     assert digest(twin) != digest(graph)
 
 
@@ -103,7 +103,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=str)
 def test_damage_is_one_sentence(tmp_path: Path, damage: str) -> None:
-    save(small_graph(), tmp_path / "g")
+    save(tiny_graph(), tmp_path / "g")
     DAMAGE[damage](tmp_path / "g")
     with pytest.raises(StorageError) as caught:
         load(tmp_path / "g")
@@ -115,7 +115,7 @@ def test_damage_is_one_sentence(tmp_path: Path, damage: str) -> None:
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    save(small_graph(), tmp_path / "g")
+    save(tiny_graph(), tmp_path / "g")
     with zipfile.ZipFile(tmp_path / "g" / "weights.npz") as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     contents["fc.weights.npy"] += bytes(1 << 28)
@@ -129,26 +129,26 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
 def test_a_folder_with_other_things_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(StorageError, match="does not hold a graph"):
-        save(small_graph(), tmp_path)
+        save(tiny_graph(), tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_full_disk_leaves_the_old_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = save(small_graph(), tmp_path / "g")
+    before = save(tiny_graph(), tmp_path / "g")
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(StorageError, match="No space left"):
-        save(small_graph(), tmp_path / "g")
+        save(tiny_graph(), tmp_path / "g")
     assert digest(load(tmp_path / "g")) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["g"]
 
 
 def test_saving_again_replaces_the_graph(tmp_path: Path) -> None:
-    save(small_graph(), tmp_path / "g")
+    save(tiny_graph(), tmp_path / "g")
     shutil.copytree(tmp_path / "g", tmp_path / "before")
-    save(small_graph(), tmp_path / "g")
+    save(tiny_graph(), tmp_path / "g")
     for name in ("graph.json", "weights.npz"):
         assert (tmp_path / "g" / name).read_bytes() == (tmp_path / "before" / name).read_bytes()

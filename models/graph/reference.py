@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from bitwright.models.errors import GraphError, InputError
 from bitwright.models.graph.codecs import IntArray, decode
@@ -73,7 +74,12 @@ class Reference:
         if len(blocks) == 1:
             one_block(blocks[0])
         elif blocks:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy releases the interpreter lock
+            # One thread a block (numpy releases the interpreter lock) and none inside the matrix
+            # product, whose threads would wait for each other's cores.
+            with (
+                ThreadpoolController().limit(limits=1, user_api="blas"),
+                ThreadPoolExecutor(os.cpu_count()) as pool,
+            ):
                 list(pool.map(one_block, blocks))
         return result
 

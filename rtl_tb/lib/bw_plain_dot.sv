@@ -1,6 +1,6 @@
 // One output of a constant matrix-vector product, by multiplying and adding: the plain form.
 //
-// data_o = Bias + sum over i of data_i[i] * Weights[i], element 0 in the lowest bits. Combinational.
+// data_o = Bias + sum over i of data_i[i] * Weights[i], element 0 in the lowest bits; combinational.
 // Independent of the adder graphs on purpose: the two forms check each other.
 module bw_plain_dot #(
   parameter int unsigned Inputs = 4,
@@ -14,12 +14,15 @@ module bw_plain_dot #(
   input  logic [Inputs*InWidth-1:0] data_i,
   output logic [OutWidth-1:0]       data_o
 );
+  logic signed [InWidth:0] value;
+  logic signed [WeightWidth-1:0] weight;
   logic signed [OutWidth-1:0] sum;
   always_comb begin
     sum = signed'(Bias);
     for (int unsigned i = 0; i < Inputs; i++) begin
-      sum = sum + OutWidth'(signed'({InSigned & data_i[(i+1)*InWidth-1], data_i[i*InWidth+:InWidth]}))
-                * OutWidth'(signed'(Weights[i*WeightWidth+:WeightWidth]));
+      value = {InSigned & data_i[(i+1)*InWidth-1], data_i[i*InWidth+:InWidth]};
+      weight = Weights[i*WeightWidth+:WeightWidth];
+      sum = sum + OutWidth'(value) * OutWidth'(weight);
     end
   end
   assign data_o = sum;

@@ -1,7 +1,8 @@
 // The end of a requantiser: drop Shift fraction bits, then saturate to OutWidth bits.
 //
-// HalfEven rounds ties to the even neighbour; otherwise the fraction is cut off (floor), and the
-// generator has put any "half up" into the constant it adds before. Narrow leaves out the most
+// The fraction is cut off (floor); to round, the generator has added one half to the constant it
+// adds before anyway. HalfEven then takes ties back to the even neighbour: after adding a half, a
+// tie is a zero fraction, and clearing the last bit is all it needs. Narrow leaves out the most
 // negative output of a signed type. Combinational.
 module bw_round_saturate #(
   parameter int unsigned InWidth = 16,
@@ -14,20 +15,16 @@ module bw_round_saturate #(
   input  logic signed [InWidth-1:0]  data_i,
   output logic        [OutWidth-1:0] data_o
 );
-  // Wide enough that neither the rounding carry nor the comparison below can overflow.
+  // Wide enough that there is a sign bit above the kept ones to compare with.
   localparam int unsigned Width = (InWidth > OutWidth + Shift ? InWidth : OutWidth + Shift) + 2;
 
-  logic signed [Width-1:0] extended, rounded;
-  assign extended = Width'(data_i);
+  logic signed [Width-1:0] floored, rounded;
+  assign floored = Width'(data_i) >>> Shift;
 
   if (HalfEven && Shift > 0) begin : g_half_even
-    // Adding just less than half, plus the last kept bit, carries on a tie only from odd to even.
-    localparam logic signed [Width-1:0] BelowHalf = (Width'(1) <<< (Shift - 1)) - Width'(1);
-    logic odd;
-    assign odd = extended[Shift];
-    assign rounded = (extended + BelowHalf + Width'(odd)) >>> Shift;
+    assign rounded = {floored[Width-1:1], floored[0] & (|data_i[Shift-1:0])};
   end else begin : g_floor
-    assign rounded = extended >>> Shift;
+    assign rounded = floored;
   end
 
   localparam bit [OutWidth-1:0] Max = OutSigned ? {OutWidth{1'b1}} >> 1 : {OutWidth{1'b1}};

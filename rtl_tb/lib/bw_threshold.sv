@@ -33,15 +33,17 @@ module bw_threshold #(
   assign offset = {~negative, negative, data_i};
 
   logic [(1<<CountWidth)-1:0] reached;  // reached[0] is always true, then one bit a threshold
+  logic so_far;
   always_comb begin
     reached = '0;
     reached[0] = 1'b1;
     for (int unsigned k = 0; k < Levels; k++) begin
-      reached[k+1] = 1'b1;
+      so_far = 1'b1;
       for (int unsigned i = 0; i < Width; i++) begin
-        if (Thresholds[k*Width+i] ^ (i == Width - 1)) reached[k+1] = reached[k+1] & offset[i];
-        else reached[k+1] = reached[k+1] | offset[i];
+        so_far = (Thresholds[k*Width+i] ^ (i == Width - 1)) ? so_far & offset[i]
+                                                            : so_far | offset[i];
       end
+      reached[k+1] = so_far;
     end
   end
 
