@@ -1,0 +1,49 @@
+"""What a person watches: a line for every step with its result and time, a bar for the long ones.
+
+All of it goes to the error stream, so that the output holds the result alone.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+
+
+class Step:
+    """A step that is running: it may tell how far it is, and say what came out of it."""
+
+    def __init__(self, title: str, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task(title, total=None)
+        self.result = ""
+
+    def progress(self, done: int, total: int) -> None:
+        """`done` of `total` pieces of the step are finished."""
+        self._bar.update(self._task, completed=done, total=total)
+
+
+class Steps:
+    """The steps of a job, one after the other."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.seconds: dict[str, float] = {}
+        """Wall-clock time of every finished step, by title."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Show a step while the block runs, and leave one line with its time when it ends."""
+        start = time.perf_counter()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24),
+                   MofNCompleteColumn(), Elapsed())  # fmt: skip
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            if not self.console.is_terminal:
+                bar.disable = True  # a log gets the closing lines only
+            step = Step(title, bar)
+            yield step
+        self.seconds[title] = time.perf_counter() - start
+        line = f"[green]✓[/] {title:<28} {self.seconds[title]:7.1f} s  {step.result}"
+        self.console.print(line, soft_wrap=True)

@@ -1,0 +1,171 @@
+"""The whole job, step by step: a trained model becomes proven hardware, and a report says so.
+
+Every step is offered by the command line by itself as well. Each leaves a folder that is whole or
+not there, so a job that was stopped is simply run again: training goes on from its checkpoint,
+compiled simulations and synthesised modules are found where they were left.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bitwright import hls
+from bitwright.checks import FORMS, check_controls, check_hls, check_rtl
+from bitwright.console import Steps
+from bitwright.cost_model import Estimate, Measurement, estimate, make_plan, measure
+from bitwright.inputs import Rows, random_vectors
+from bitwright.models.graph import Target, digest, evaluate, quantise, save
+from bitwright.report import Accuracy, Cost, Cycles, Engine, Lowering, Report, write_json
+from bitwright.rtl_tb import Design, bulk, emit
+from bitwright.rtl_tb.bench import run_bench
+from bitwright.versions import versions
+
+if TYPE_CHECKING:  # torch alone takes seconds to import
+    from torch import nn
+
+    from bitwright.models.lower import Lowered
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a job can be told. vectors: how many random ones, besides the test rows."""
+
+    target: Target = "xc7"
+    clock_mhz: float = 200.0
+    vectors: int = 10_000
+    seed: int = 0
+
+
+def run(
+    model: "nn.Module",
+    input_shape: int | Sequence[int],
+    out: Path,
+    *,
+    rows: Rows | None = None,
+    labels: Sequence[str] = (),
+    name: str | None = None,
+    settings: Settings = Settings(),
+    steps: Steps | None = None,
+) -> Report:
+    """Do all of it for a trained Brevitas model, and write out/report.json.
+
+    rows: test data; random ones without. The folder gets graph/, hls/, rtl/, rtl_plain/, sim/ and
+    report.json; whatever else is in it stays. A check that fails is a finding and in the report.
+
+    Raises:
+        BitwrightError: what the user can mend. Folders that were whole before still are.
+    """
+    from bitwright.models.lower import lower
+
+    start = time.perf_counter()
+    steps = steps or Steps()
+    with steps.step("lower to integers") as step:
+        lowered = lower(model, input_shape, name=name, labels=labels)
+        graph = lowered.graph
+        save(graph, out / "graph")
+        rows = rows or random_rows(lowered)
+        accuracy, lowering = compare_with_torch(model, lowered, rows)
+        step.result = str(lowering)
+    with steps.step("plan and estimate") as step:
+        plan = make_plan(graph, settings.target, clock_mhz=settings.clock_mhz)
+        estimated = estimate(graph, plan)
+        step.result = f"{estimated.total.lut:,} LUT, {plan.latency} cycles"
+    x = np.concatenate(
+        [
+            quantise(graph, lowered.flatten(rows.x)),
+            random_vectors(graph, settings.vectors, settings.seed),
+        ]
+    )
+    expected = evaluate(graph, x)
+
+    engines: dict[str, Engine] = {}
+    with steps.step("HLS: write and simulate") as step:
+        project = hls.write(graph, out / "hls", clock_mhz=settings.clock_mhz)
+        engines["hls"] = check_hls(project, x, expected)
+        step.result = str(engines["hls"])
+    designs: dict[str, Design] = {}
+    for engine, form in FORMS.items():
+        with steps.step(f"RTL, {form.replace('_', ' ')}: emit and simulate") as step:
+            designs[engine] = emit(graph, plan, out / engine, form)
+            simulator = bulk.build(designs[engine], out / "sim" / engine)
+            engines[engine] = check_rtl(simulator, x, expected)
+            step.result = str(engines[engine])
+    design = designs["rtl"]
+    with steps.step("cocotb bench") as step:
+        bench = run_bench(design, x, expected, folder=out / "sim" / "rtl")
+        step.result = f"{len(bench.passed)} tests passed, {len(bench.failed)} failed"
+    with steps.step("deliberate mistakes") as step:
+        controls = check_controls(graph, plan, x, progress=step.progress)
+        step.result = str(controls)
+    with steps.step("synthesise with Yosys") as step:
+        measured = measure_design(design, settings.target, step.progress)
+        step.result = f"{measured.total.lut:,} LUT, {len(measured.cached)} modules known"
+    report = Report(
+        name=graph.name,
+        graph=digest(graph),
+        accuracy=accuracy,
+        lowering=lowering,
+        engines=engines,
+        bench=bench,
+        controls=controls,
+        cycles=Cycles(plan.latency, engines["rtl"].latency),
+        ii=Cycles(plan.interval, engines["rtl"].interval),
+        clock_mhz={"asked": settings.clock_mhz, "estimated": estimated.clock_mhz},
+        cost=cost(estimated, measured),
+        seconds=time.perf_counter() - start,
+        steps=steps.seconds,
+        versions=versions(),
+    )
+    write_json(report, out / "report.json")
+    return report
+
+
+def compare_with_torch(
+    model: "nn.Module", lowered: "Lowered", rows: Rows
+) -> tuple[Accuracy, Lowering]:
+    """Torch's integers and decisions against the reference's, on the same rows."""
+    from bitwright.models.lower import compare
+
+    found = compare(model, lowered, rows.x, rows.y)
+    return Accuracy(found.accuracy_torch, found.accuracy_reference), Lowering(
+        found.compared,
+        found.differing,
+        found.decisions,
+        found.differing_decisions,
+        {t.name: {"compared": t.compared, "differing": t.differing} for t in found.tensors},
+    )
+
+
+def random_rows(lowered: "Lowered", count: int = 1000) -> Rows:
+    """Normally distributed inputs, for a model without test data."""
+    rng = np.random.default_rng(0)
+    return Rows(rng.normal(size=(count, *lowered.input_shape)).astype(np.float32))
+
+
+def measure_design(
+    design: Design, target: Target, progress: Callable[[int, int], None]
+) -> Measurement:
+    """Every layer's module synthesised by itself."""
+    done = 0
+
+    def one_more(node: str, cached: bool) -> None:
+        nonlocal done
+        done += 1
+        progress(done, len(design.modules))
+
+    return measure(design.files, design.modules, target, progress=one_more)
+
+
+def cost(estimated: Estimate, measured: Measurement | None = None) -> Cost:
+    """Estimated and measured resources side by side, layer by layer and in total."""
+    layers = {
+        name: {"estimated": part.as_dict()}
+        | ({"measured": measured.nodes[name].as_dict()} if measured else {})
+        for name, part in estimated.nodes.items()
+    }
+    total = measured.total.as_dict() if measured else {}
+    return Cost(estimated.target, estimated.total.as_dict(), total, layers)

@@ -1,0 +1,79 @@
+"""What users hand in on the command line: rows of data, shapes; and random vectors for checks."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitwright.models.errors import InputError, StorageError
+from bitwright.models.graph import Graph, IntArray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rows:
+    """Real inputs, shape (rows, *input shape), and their classes, shape (rows,), where known."""
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64] | None = None
+
+
+def load_rows(path: Path) -> Rows:
+    """Rows from an .npz file with `x` and perhaps `y`, or from an .npy file with x alone.
+
+    Raises:
+        StorageError: the file is missing or damaged, or is of another kind.
+        InputError: x holds no finite numbers, or y is not one whole number a row.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            x, y = loaded, None
+        else:
+            with loaded:
+                if "x" not in loaded.files:
+                    raise InputError(
+                        f"{path} holds {', '.join(loaded.files) or 'nothing'}: name the inputs x "
+                        "and the classes y"
+                    )
+                x, y = loaded["x"], loaded["y"] if "y" in loaded.files else None
+    except FileNotFoundError:
+        raise StorageError(f"data file {path} does not exist") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"data file {path} cannot be read ({error}): save it with numpy.savez(path, x=…, y=…)"
+        ) from None
+    if x.dtype.kind not in "fiu" or not len(x) or not np.isfinite(x).all():
+        raise InputError(f"x in {path} must be rows of finite numbers, not {x.dtype}{x.shape}")
+    if y is not None and (y.dtype.kind not in "iu" or y.shape != (len(x),)):
+        raise InputError(
+            f"y in {path} must be {len(x)} whole numbers, one a row of x, not {y.dtype}{y.shape}"
+        )
+    return Rows(x.astype(np.float32), None if y is None else y.astype(np.int64))
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """'64' or '1,8,8' as a shape. Raises InputError for anything else."""
+    try:
+        shape = tuple(int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise InputError(
+            f"input shape {text!r}: give the sizes of one example without the batch, such as 64 "
+            "or 1,8,8"
+        )
+    return shape
+
+
+def random_vectors(graph: Graph, count: int, seed: int = 0) -> IntArray:
+    """Uniformly random inputs over the whole input type, shape (count, *input shape).
+
+    Raises InputError for a count below 1.
+    """
+    if count < 1:
+        raise InputError(f"{count} random vectors: give at least 1")
+    kind = graph.input.type
+    rng = np.random.default_rng(seed)
+    return rng.integers(kind.min, kind.max, (count, *graph.input.shape), endpoint=True)

@@ -1,0 +1,185 @@
+"""Reports as tables for people."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from bitwright.hls import Report as VendorReport
+from bitwright.models.graph import Graph, Plan
+from bitwright.report import (
+    RESOURCES,
+    Accuracy,
+    Controls,
+    Cost,
+    Engine,
+    Lowering,
+    Report,
+    Resources,
+)
+from bitwright.rtl_tb import Design
+from bitwright.rtl_tb.bench import BenchResult
+
+ENGINE_TITLES = {
+    "hls": "HLS C++ (hls4ml, g++)",
+    "rtl": "RTL, adder graphs (Verilator)",
+    "rtl_plain": "RTL, plain (Verilator)",
+}
+
+
+def report_table(report: Report) -> RenderableType:
+    """The whole report: what was checked, and what the hardware costs layer by layer."""
+    checks = _table(f"{report.name}: what was checked", "check", "result", "")
+    _accuracy(checks, report.accuracy)
+    _lowering(checks, report.lowering)
+    for name, engine in report.engines.items():
+        _engine(checks, ENGINE_TITLES[name], engine)
+    _bench(checks, report.bench)
+    _controls(checks, report.controls)
+    for title, cycles in (("latency, cycles", report.cycles), ("initiation interval", report.ii)):
+        checks.add_row(title, str(cycles), _mark(cycles.passed))
+    return Group(checks, cost_table(report.cost, report.clock_mhz))
+
+
+def lowering_table(name: str, accuracy: Accuracy, lowering: Lowering) -> RenderableType:
+    """Torch against the reference, tensor by tensor."""
+    table = _table(f"{name}: torch against the integer reference", "tensor", "integers", "differ")
+    for tensor, counts in lowering.tensors.items():
+        table.add_row(tensor, f"{counts['compared']:,}", f"{counts['differing']:,}")
+    checks = _table(None, "check", "result", "")
+    _accuracy(checks, accuracy)
+    _lowering(checks, lowering)
+    return Group(table, checks)
+
+
+def engines_table(
+    title: str,
+    engines: Mapping[str, Engine],
+    controls: Controls | None = None,
+    bench: BenchResult | None = None,
+) -> RenderableType:
+    """Engines against the reference, what was wrong with them, and the negative controls."""
+    table = _table(title, "check", "result", "")
+    for name, engine in engines.items():
+        _engine(table, ENGINE_TITLES[name], engine)
+    if bench is not None:
+        _bench(table, bench)
+    if controls is not None:
+        _controls(table, controls)
+    return table
+
+
+def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
+    """Resources of every layer: estimated, and measured where that was done."""
+    clock = ", ".join(f"{name} {mhz:.0f} MHz" for name, mhz in clock_mhz.items())
+    table = _table(f"cost on {cost.target} ({clock})")
+    table.add_column("layer")
+    for resource in RESOURCES:
+        table.add_column(resource.upper(), justify="right")
+        if cost.measured:
+            table.add_column("measured", justify="right", style="bold")
+            if resource == "lut":
+                table.add_column("error", justify="right")
+    for name, parts in cost.layers.items():
+        table.add_row(name, *_counts(parts["estimated"], parts.get("measured")))
+    table.add_section()
+    table.add_row("total", *_counts(cost.estimated, cost.measured or None))
+    return table
+
+
+def graph_table(graph: Graph) -> RenderableType:
+    """The operations of a graph."""
+    table = _table(f"graph {graph.name}", "tensor", "type", "made by")
+    for value in graph.inputs:
+        table.add_row(value.name, f"{value.type} x {value.size}", "input")
+    for node in graph.nodes:
+        table.add_row(node.name, f"{node.output.type} x {node.output.size}", node.kind)
+    return table
+
+
+def _table(title: str | None, *columns: str) -> Table:
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def design_table(design: Design, plan: Plan) -> RenderableType:
+    """The modules of a design and their pipeline stages."""
+    table = _table(
+        f"{design.folder}: latency {design.latency} cycles, initiation interval {design.interval}",
+        "layer", "module", "stages",
+    )  # fmt: skip
+    for node, module in design.modules.items():
+        table.add_row(node, f"{module}.sv", str(plan.engines[node].stages))
+    table.add_section()
+    table.add_row("top", f"{design.top}.sv", str(design.latency))
+    return table
+
+
+def vendor_table(report: VendorReport) -> RenderableType:
+    """What the vendor's tool estimates."""
+    table = _table(f"estimated by {report.tool}", "resource", "count")
+    for field in fields(report):
+        if field.name != "tool":
+            table.add_row(field.name, f"{getattr(report, field.name):,}")
+    return table
+
+
+def _mark(good: bool) -> str:
+    return "[green]✓[/]" if good else "[red]✗[/]"
+
+
+def _accuracy(table: Table, accuracy: Accuracy) -> None:
+    if accuracy.torch is not None and accuracy.reference is not None:
+        table.add_row(
+            "accuracy",
+            f"torch {100 * accuracy.torch:.2f} %, reference {100 * accuracy.reference:.2f} %",
+            "",
+        )
+
+
+def _lowering(table: Table, lowering: Lowering) -> None:
+    exact = lowering.differing_integers == 0
+    table.add_row("torch = reference, integers", str(lowering), _mark(exact) if exact else "!")
+    table.add_row(
+        "torch = reference, decisions",
+        f"{lowering.differing_decisions:,} of {lowering.decisions:,} differ",
+        _mark(lowering.differing_decisions == 0),
+    )
+
+
+def _engine(table: Table, title: str, engine: Engine) -> None:
+    table.add_row(title, str(engine), _mark(engine.passed))
+    for fault in engine.faults:
+        table.add_row("", f"[red]{fault}[/]", "")
+
+
+def _bench(table: Table, bench: BenchResult) -> None:
+    total = len(bench.passed) + len(bench.failed)
+    table.add_row("cocotb tests", f"{len(bench.passed)} of {total} passed", _mark(not bench.failed))
+    for reason in bench.reasons:
+        table.add_row("", f"[red]{reason}[/]", "")
+
+
+def _controls(table: Table, controls: Controls) -> None:
+    table.add_row("deliberate mistakes", str(controls), _mark(controls.passed))
+    for one in controls.each:
+        if not one.caught:
+            table.add_row("", f"[red]missed by {one.engine}: {one.mistake}, {one.where}[/]", "")
+
+
+def _counts(estimated: Resources, measured: Resources | None) -> list[str]:
+    cells = []
+    for resource in RESOURCES:
+        cells.append(f"{estimated[resource]:,}")
+        if measured is None:
+            continue
+        cells.append(f"{measured[resource]:,}")
+        if resource == "lut":
+            cells.append(
+                f"{estimated['lut'] / measured['lut'] - 1:+.0%}" if measured["lut"] else ""
+            )
+    return cells
