@@ -1,6 +1,6 @@
 // One output of a constant matrix-vector product, by multiplying and adding: the plain form.
 //
-// data_o = Bias + sum over i of data_i[i] * Weights[i], element 0 in the lowest bits; combinational.
+// data_o = Bias + sum over i of data_i[i] * Weights[i], element 0 lowest; combinational.
 // Independent of the adder graphs on purpose: the two forms check each other.
 module bw_plain_dot #(
   parameter int unsigned Inputs = 4,
