@@ -1,4 +1,4 @@
-"""Imports point down: models <- hls, rtl_tb, cost_model <- bitwright; the graph needs numpy only."""
+"""Imports point down: models <- hls, rtl_tb, cost_model <- bitwright; the graph: numpy only."""
 
 import ast
 import sys
