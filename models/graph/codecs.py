@@ -70,6 +70,6 @@ def frozen_int64(array: npt.ArrayLike, what: str) -> IntArray:
         raise GraphError(
             f"{what} must be a non-empty integer array, not {given.dtype}{given.shape}"
         )
-    copy: IntArray = np.array(given, dtype=np.int64)
+    copy: IntArray = np.array(given, dtype=np.int64, order="C")
     copy.setflags(write=False)
     return copy
