@@ -3,17 +3,19 @@
 The last layer's sums mean scale[c] * integer + offset[c], and a port means scale * (integer +
 offset). In this order of preference:
 
-1. All channels have the same scale and the same offset (in units of it): the port says so, free.
+1. All channels have the same scale and the same offset in units of it: the port says so, free.
 2. The sums of a dense layer whose scales have power-of-two ratios (a per-tensor scale is one): the
    ratios go into the weights, the offsets into the bias. Both are multiplied by 2^k so that the
-   bias is exact, or where that takes more than FRACTION_BITS, rounded by less than 2^-9 of the
-   sums' own LSB. The shifted weights' low zeros are free wires in hardware.
+   bias is exact. Where that takes more than 9 bits it is rounded, by less than 2^-9 of the sums'
+   own LSB, with as many bits more as it takes that no comparison of two channels changes. The
+   low zeros of the shifted weights are free wires in hardware.
 3. Otherwise a multiply-add brings every channel to a common scale: exactly where small integer
-   ratios exist, else with multipliers of `multiplier_bits`. The default, one bit more than the
-   widest sum, makes an error of less than an eighth of the LSB of the channel with the largest
-   scale: less than what could reorder two different classes by more than rounding does.
+   ratios exist, else with multipliers of `multiplier_bits`. Their default, four bits more than the
+   widest sum, is wrong by at most 1/32 of an LSB of the channel with the largest scale.
 """
 
+import itertools
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -30,8 +32,8 @@ from bitwright.models.graph import (
 )
 from bitwright.models.lower.edges import Edge, append, common_unit, int64
 
-FRACTION_BITS = 9
-"""A rounded output bias keeps this many bits below the LSB of the sums: wrong by 2^-10 of it."""
+_EXACT_BITS = 9  # below the LSB of the sums; a rounded bias is then wrong by 2^-10 of it
+_MOST_BITS = 20  # float32, with which torch compares, resolves no more
 
 _MAX_FOLDED_BITS = 16  # a ratio of scales above 2^16 goes into a multiplier, not into weights
 
@@ -77,7 +79,7 @@ def common_scale(edge: Edge, multiplier_bits: int | None) -> Output:
             bias,
         )
     if multiplier_bits is None:
-        multiplier_bits = edge.value.type.width + 1
+        multiplier_bits = edge.value.type.width + 4
     unit = common_unit(edge.scale)
     if largest / unit > 1 << multiplier_bits:
         unit = largest / (1 << multiplier_bits)
@@ -96,11 +98,29 @@ def _foldable(ratio: Fraction) -> bool:
 
 
 def _fraction_bits(offset: list[Fraction]) -> tuple[int, IntArray]:
-    """The fewest bits below the LSB in which the offsets are exact, or FRACTION_BITS; rounded."""
-    bits = 0
-    while bits < FRACTION_BITS and any((o * (1 << bits)).denominator != 1 for o in offset):
-        bits += 1
-    return bits, int64([round(o * (1 << bits)) for o in offset], "an offset")
+    """How many bits below the LSB the offsets get, and the offsets in units of the last one."""
+    for bits in range(_MOST_BITS + 1):
+        scaled = [o * (1 << bits) for o in offset]
+        rounded = [round(o) for o in scaled]
+        exact = all(o.denominator == 1 for o in scaled)
+        if exact or (bits >= _EXACT_BITS and _same_order(offset, rounded, bits)):
+            break
+    return bits, int64(rounded, "an offset")
+
+
+def _same_order(offset: list[Fraction], rounded: list[int], bits: int) -> bool:
+    """Whether integers plus `offset` compare as integers plus `rounded` / 2^bits do, all of them.
+
+    They do if the fractions after the point keep their order, and none meets another's, not even
+    around the corner from 1 to 0.
+    """
+    fractions = sorted(
+        (o - math.floor(o), r - (math.floor(o) << bits))
+        for o, r in zip(offset, rounded, strict=True)
+    )
+    steps = itertools.pairwise(fractions)
+    apart = all((f == g) == (r == s) and r <= s for (f, r), (g, s) in steps)
+    return apart and fractions[-1][1] - fractions[0][1] < 1 << bits
 
 
 def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
