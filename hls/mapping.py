@@ -148,7 +148,7 @@ def _threshold(op: Threshold, node: Node) -> _Parts:
 def _requantize(op: Requantize, node: Node, x: Interval) -> _Parts:
     # Not hls4ml's BatchNormalization, which could do it with a scale of multiplier * 2^-shift: the
     # constants would be long decimal fractions, and hls4ml removes a normalisation that multiplies
-    # by one and adds zero, even where its result saturates. No pass knows the layer below.
+    # by one and adds zero, even where its result saturates. No pass knows BitwrightRequantize.
     if op.limits(node.output.type) == (0, 0):
         # One signed bit without its -1 is always zero, but AP_SAT_SYM would make it -1.
         op = replace(op, multiplier=np.zeros_like(op.multiplier), bias=np.zeros_like(op.bias))

@@ -16,7 +16,8 @@ struct requantize_config {
 };
 
 // res[i] = saturate(round((multiplier[c] * data[i] + bias[c]) / 2^shift)), c the channel of i.
-// res_T says how to round and to saturate, accum_t holds the whole numerator.
+// res_T says how to round and to saturate; accum_t holds the whole numerator, in more than `shift`
+// bits.
 template <class data_T, class res_T, typename CONFIG_T>
 void requantize(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_in],
                 typename CONFIG_T::multiplier_t multiplier[CONFIG_T::n_channels],

@@ -125,12 +125,17 @@ def forest(seed: int, widths: Iterable[int]) -> Graph:
     """Weights and activations of all these widths, every rounding, form and sign."""
     f = Forest(Value("x", (5,), IntType(16, signed=True)), seed)
     how = [(r, n) for r in ROUNDINGS for n in (False, True)]
+    for rounding in ROUNDINGS:  # a shift far beyond the numerator, and a bit that is always zero
+        far = Requantize(np.zeros(5, np.int64), np.arange(-2, 3), 40, rounding)
+        f.add(far, f.source, IntType(3, signed=True))
+        zero = Requantize(np.arange(-2, 3), np.zeros(5, np.int64), 3, rounding, narrow=True)
+        f.add(zero, f.source, IntType(1, signed=True))
     for width, signed in itertools.product(widths, (False, True)):
         rounding, narrow = how[f.rng.integers(len(how))]
         bits = int(f.rng.choice([2, 3, 8, 17, 32]))
         f.requantize(f.source, IntType(width, signed), bits, rounding, narrow)
     for bits in widths:
-        activation = f.nodes[f.rng.integers(2 * len(list(widths)))].output
+        activation = f.nodes[6 + f.rng.integers(2 * len(list(widths)))].output
         made = f.dense(activation, bits)
         if f.rng.random() < 0.5:
             f.threshold(made, int(f.rng.choice([1, 2, 3, 7, 15, 31])))
