@@ -45,5 +45,5 @@ class Steps:
             step = Step(title, bar)
             yield step
         self.seconds[title] = time.perf_counter() - start
-        line = f"[green]✓[/] {title:<28} {self.seconds[title]:7.1f} s  {step.result}"
+        line = f"[green]✓[/] {title:<36} {self.seconds[title]:7.1f} s  {step.result}"
         self.console.print(line, soft_wrap=True)

@@ -5,6 +5,7 @@ from dataclasses import fields
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.panel import Panel
 from rich.table import Table
 
 from bitwright.hls import Report as VendorReport
@@ -31,7 +32,7 @@ ENGINE_TITLES = {
 
 def report_table(report: Report) -> RenderableType:
     """The whole report: what was checked, and what the hardware costs layer by layer."""
-    checks = _table(f"{report.name}: what was checked", "check", "result", "")
+    checks = _table(None, "check", "result", "")
     _accuracy(checks, report.accuracy)
     _lowering(checks, report.lowering)
     for name, engine in report.engines.items():
@@ -40,7 +41,12 @@ def report_table(report: Report) -> RenderableType:
     _controls(checks, report.controls)
     for title, cycles in (("latency, cycles", report.cycles), ("initiation interval", report.ii)):
         checks.add_row(title, str(cycles), _mark(cycles.passed))
-    return Group(checks, cost_table(report.cost, report.clock_mhz))
+    verdict = "[green]proven[/]" if report.passed else "[red]NOT proven, see above[/]"
+    return Panel.fit(
+        Group(checks, cost_table(report.cost, report.clock_mhz)),
+        title=report.name,
+        subtitle=f"{verdict}, {report.seconds:.0f} s",
+    )
 
 
 def lowering_table(name: str, accuracy: Accuracy, lowering: Lowering) -> RenderableType:
@@ -73,19 +79,22 @@ def engines_table(
 
 def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
     """Resources of every layer: estimated, and measured where that was done."""
-    clock = ", ".join(f"{name} {mhz:.0f} MHz" for name, mhz in clock_mhz.items())
-    table = _table(f"cost on {cost.target} ({clock})")
-    table.add_column("layer")
-    for resource in RESOURCES:
+    clock = ", ".join(f"{mhz:.0f} MHz {name}" for name, mhz in clock_mhz.items())
+    used = [r for r in RESOURCES if r in ("lut", "ff") or cost.estimated[r] or cost.measured.get(r)]
+    unused = " and ".join(r.upper() for r in RESOURCES if r not in used)
+    table = _table(f"cost on {cost.target}, {clock}", "layer")
+    if unused:
+        table.caption, table.caption_justify = f"no {unused}", "left"
+    for resource in used:
         table.add_column(resource.upper(), justify="right")
         if cost.measured:
             table.add_column("measured", justify="right", style="bold")
             if resource == "lut":
                 table.add_column("error", justify="right")
     for name, parts in cost.layers.items():
-        table.add_row(name, *_counts(parts["estimated"], parts.get("measured")))
+        table.add_row(name, *_counts(used, parts["estimated"], parts.get("measured")))
     table.add_section()
-    table.add_row("total", *_counts(cost.estimated, cost.measured or None))
+    table.add_row("total", *_counts(used, cost.estimated, cost.measured or None))
     return table
 
 
@@ -100,7 +109,7 @@ def graph_table(graph: Graph) -> RenderableType:
 
 
 def _table(title: str | None, *columns: str) -> Table:
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column)
     return table
@@ -171,9 +180,9 @@ def _controls(table: Table, controls: Controls) -> None:
             table.add_row("", f"[red]missed by {one.engine}: {one.mistake}, {one.where}[/]", "")
 
 
-def _counts(estimated: Resources, measured: Resources | None) -> list[str]:
+def _counts(used: list[str], estimated: Resources, measured: Resources | None) -> list[str]:
     cells = []
-    for resource in RESOURCES:
+    for resource in used:
         cells.append(f"{estimated[resource]:,}")
         if measured is None:
             continue
