@@ -104,22 +104,24 @@ def _check_ends(model: nn.Module, graph: fx.Graph) -> None:
 
 def _run(model: nn.Module, graph: fx.Graph, input_shape: tuple[int, ...]) -> dict[fx.Node, Any]:
     values: dict[fx.Node, Any] = {}
+    calls: list[fx.Node] = []
 
     class Recorder(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
-            try:
-                values[n] = super().run_node(n)
-            except Exception as error:  # noqa: BLE001 - the layers are the user's
-                raise InputError(
-                    f"{type(model).__name__} fails at {n.target} on an input of shape "
-                    f"{(_ROWS, *input_shape)} ({_first_line(error)}): give the shape of one "
-                    "example, without the batch, or correct the model"
-                ) from None
+            calls.append(n)
+            values[n] = super().run_node(n)
             return values[n]
 
     size = _ROWS * int(torch.tensor(input_shape).prod())
     rows = torch.linspace(-1, 1, size).reshape(_ROWS, *input_shape)
-    Recorder(fx.GraphModule(model, graph), garbage_collect_values=False).run(rows)
+    try:
+        Recorder(fx.GraphModule(model, graph), garbage_collect_values=False).run(rows)
+    except Exception as error:  # noqa: BLE001 - the layers are the user's
+        raise InputError(
+            f"{type(model).__name__} fails at {calls[-1].target} on an input of shape "
+            f"{(_ROWS, *input_shape)} ({_first_line(error)}): give the shape of one example, "
+            "without the batch, or correct the model"
+        ) from None
     return values
 
 
