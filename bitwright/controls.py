@@ -22,6 +22,7 @@ from bitwright.models.graph import (
     Threshold,
     decode,
     evaluate,
+    weight_width,
 )
 
 _TRIES = 64  # of each kind of mistake, until one shows in the outputs
@@ -68,8 +69,8 @@ def _flipped_bits(graph: Graph) -> _Wrong:
         for flat in rng.permutation(values.size)[: _TRIES // 4]:
             at = np.unravel_index(flat, values.shape)
             wrong = values.copy()
-            wrong[at] = -values[at] if node.op.weights.width == 1 else values[at] ^ 1
-            op = Dense(Plain(wrong, node.op.weights.width), node.op.bias)
+            wrong[at] = -values[at] if weight_width(node.op.weights) == 1 else values[at] ^ 1
+            op = Dense(Plain(wrong, weight_width(node.op.weights)), node.op.bias)
             place = ", ".join(str(int(n)) for n in at)
             where = f"{node.name}[{place}]: {values[at]} became {wrong[at]}"
             yield from _tried(where, graph, {i: op})
@@ -124,7 +125,7 @@ KINDS: dict[str, Callable[[Graph], _Wrong]] = {
 def _permuted(op: Op, order: IntArray) -> Op:
     match op:
         case Dense():
-            weights = Plain(decode(op.weights)[:, order], op.weights.width)
+            weights = Plain(decode(op.weights)[:, order], weight_width(op.weights))
             return Dense(weights, op.bias[order])
         case Threshold():
             return Threshold(op.thresholds[order], op.base[order], op.step[order])

@@ -22,6 +22,7 @@ from bitwright.models.graph import (
     Value,
     decode,
     partial_sums,
+    weight_width,
 )
 from bitwright.models.graph.ops import Rounding
 
@@ -118,8 +119,8 @@ def _dense(op: Dense, node: Node, source: Value, x: Interval) -> _Parts:
     attributes: dict[str, Any] = {"n_in": weights.shape[0], "n_out": weights.shape[1]}
     # Reals (fixed<w,w>) on purpose: hls4ml reads a 2-bit integer weight as ternary (so -2 as +1),
     # and a 1-bit integer as -1 or +1.
-    weight = _tensor_type(IntType(op.weights.width, signed=True))
-    if op.weights.width == 1:
+    weight = _tensor_type(IntType(weight_width(op.weights), signed=True))
+    if weight_width(op.weights) == 1:
         from hls4ml.model.quantizers import BinaryQuantizer
 
         attributes["weight_quantizer"] = BinaryQuantizer(bits=1)

@@ -20,7 +20,16 @@ real = scale * (integer + offset).
 """
 
 from bitwright.models.graph.boundary import dequantise, quantise
-from bitwright.models.graph.codecs import Codec, IntArray, Plain, decode, stored_bits
+from bitwright.models.graph.codecs import (
+    Codebook,
+    Codec,
+    IntArray,
+    Plain,
+    Tiled,
+    decode,
+    stored_bits,
+    weight_width,
+)
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import Dense, Node, Op, Requantize, Rounding, Threshold
 from bitwright.models.graph.passes import PASSES, optimise
@@ -34,6 +43,7 @@ from bitwright.models.graph.types import IntType, Port, Value
 __all__ = [
     "PASSES",
     "TARGETS",
+    "Codebook",
     "Codec",
     "Dense",
     "Engine",
@@ -51,6 +61,7 @@ __all__ = [
     "Rounding",
     "Target",
     "Threshold",
+    "Tiled",
     "Unrolled",
     "Value",
     "as_requantize",
@@ -67,4 +78,5 @@ __all__ = [
     "save",
     "stored_bits",
     "trace",
+    "weight_width",
 ]

@@ -4,6 +4,7 @@
 shared and paid for.
 """
 
+import math
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -38,7 +39,73 @@ class Plain:
             )
 
 
-Codec = Plain
+@dataclass(frozen=True, eq=False, slots=True)
+class Tiled:
+    """A tile of signs, -1 or +1, repeated to fill the weights (Tiled Bit Networks, 2407.12075).
+
+    tile: shape (length,). shape: (inputs, outputs). The repeated tile is laid down output after
+    output, the inputs of one output side by side, as PyTorch orders a weight.
+    """
+
+    tile: IntArray
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tile", frozen_int64(self.tile, "a tile"))
+        if self.tile.ndim != 1 or not np.all(np.abs(self.tile) == 1):
+            raise GraphError("a tile is one row of weights that are -1 or +1")
+        if len(self.shape) != 2 or min(self.shape) < 1 or math.prod(self.shape) % len(self.tile):
+            raise GraphError(
+                f"a tile of {len(self.tile)} weights does not fill a layer of shape {self.shape} "
+                "a whole number of times: choose a compression that divides its weights"
+            )
+
+    @property
+    def copies(self) -> int:
+        """How many times the tile is repeated: p, the compression."""
+        return math.prod(self.shape) // len(self.tile)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Codebook:
+    """Every weight an index into a small table of integers, one table for a group of outputs.
+
+    indices: shape (inputs, outputs). table: shape (groups, entries); outputs are split into equal
+    consecutive groups. Minifloats, learned codebooks and power grids are all of this form.
+    """
+
+    indices: IntArray
+    table: IntArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indices", frozen_int64(self.indices, "codebook indices"))
+        object.__setattr__(self, "table", frozen_int64(self.table, "a codebook"))
+        if self.indices.ndim != 2 or self.table.ndim != 2:
+            raise GraphError(
+                "a codebook needs indices (inputs, outputs) and table (groups, entries)"
+            )
+        if self.indices.shape[1] % len(self.table):
+            raise GraphError(
+                f"{len(self.table)} codebooks do not divide {self.indices.shape[1]} outputs"
+            )
+        if self.indices.min() < 0 or self.indices.max() >= self.table.shape[1]:
+            raise GraphError(
+                f"codebook indices {self.indices.min()}..{self.indices.max()} do not fit a table "
+                f"of {self.table.shape[1]} entries"
+            )
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of one stored index."""
+        return max(int(self.table.shape[1] - 1).bit_length(), 1)
+
+    @property
+    def entry_bits(self) -> int:
+        """Bits of one table entry, as a two's complement number."""
+        return IntType.holding(min(int(self.table.min()), -1), int(self.table.max())).width
+
+
+Codec = Plain | Tiled | Codebook
 
 
 def decode(codec: Codec) -> IntArray:
@@ -46,15 +113,40 @@ def decode(codec: Codec) -> IntArray:
     match codec:
         case Plain():
             return codec.values
+        case Tiled():
+            return np.tile(codec.tile, codec.copies).reshape(codec.shape[::-1]).T
+        case Codebook():
+            group = np.arange(codec.indices.shape[1]) // (
+                codec.indices.shape[1] // len(codec.table)
+            )
+            made: IntArray = codec.table[group[None, :], codec.indices]
+            return made
         case _:
             assert_never(codec)
 
 
 def stored_bits(codec: Codec) -> int:
-    """Exact number of weight bits that the codec stores."""
+    """Exact number of weight bits that the codec stores, tables included."""
     match codec:
         case Plain():
             return codec.values.size * codec.width
+        case Tiled():
+            return codec.tile.size
+        case Codebook():
+            return codec.indices.size * codec.index_bits + codec.table.size * codec.entry_bits
+        case _:
+            assert_never(codec)
+
+
+def weight_width(codec: Codec) -> int:
+    """Bits of one decoded weight in two's complement, or 1 where weights are -1 and +1."""
+    match codec:
+        case Plain():
+            return codec.width
+        case Tiled():
+            return 1
+        case Codebook():
+            return codec.entry_bits
         case _:
             assert_never(codec)
 

@@ -107,6 +107,8 @@ def _evenly_spaced(levels: IntArray) -> bool:
 
 
 def _negate(graph: Graph, node: Node, op: Dense, step: IntArray) -> Node | None:
+    if not isinstance(op.weights, Plain):
+        return None  # its copies or its table would no longer be shared
     values = op.weights.values * step
     if op.weights.width > 1 and values.max() > IntType(op.weights.width, True).max:
         return None  # -8 has no negative in 4 bits: keep the layer as stored

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, assert_never
@@ -20,7 +20,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from bitwright.models.errors import BitwrightError, GraphError, StorageError
-from bitwright.models.graph.codecs import Codec, IntArray, Plain
+from bitwright.models.graph.codecs import Codebook, Codec, IntArray, Plain, Tiled
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import Dense, Node, Op, Requantize, Threshold
 from bitwright.models.graph.types import IntType, Port, Value
@@ -166,11 +166,7 @@ def _node_to_json(node: Node, arrays: dict[str, IntArray]) -> Json:
     fields: Json
     match op:
         case Dense():
-            fields = {
-                "weights": {"codec": "plain", "width": op.weights.width,
-                            "values": put("weights", op.weights.values)},
-                "bias": put("bias", op.bias),
-            }  # fmt: skip
+            fields = {"weights": _codec_to_json(op.weights, put), "bias": put("bias", op.bias)}
         case Threshold():
             fields = {name: put(name, getattr(op, name)) for name in ("thresholds", "base", "step")}
         case Requantize():
@@ -180,6 +176,22 @@ def _node_to_json(node: Node, arrays: dict[str, IntArray]) -> Json:
             assert_never(op)
     return {"op": node.kind, **fields, "inputs": list(node.inputs),
             "output": _value_to_json(node.output)}  # fmt: skip
+
+
+def _codec_to_json(codec: Codec, put: Callable[[str, IntArray], str]) -> Json:
+    match codec:
+        case Plain():
+            return {"codec": "plain", "width": codec.width, "values": put("weights", codec.values)}
+        case Tiled():
+            return {"codec": "tiled", "tile": put("tile", codec.tile), "shape": list(codec.shape)}
+        case Codebook():
+            return {
+                "codec": "codebook",
+                "indices": put("indices", codec.indices),
+                "table": put("table", codec.table),
+            }
+        case _:
+            assert_never(codec)
 
 
 def _from_json(tree: Json, arrays: dict[str, IntArray]) -> Graph:
@@ -222,9 +234,18 @@ def _op_from_json(fields: Json, arrays: dict[str, IntArray]) -> Op:
 
 
 def _codec_from_json(fields: Json, arrays: dict[str, IntArray]) -> Codec:
-    if fields["codec"] != "plain":
-        raise GraphError(f"unknown weight codec {fields['codec']!r}")
-    return Plain(arrays[fields["values"]], int(fields["width"]))
+    match fields["codec"]:
+        case "plain":
+            return Plain(arrays[fields["values"]], int(fields["width"]))
+        case "tiled":
+            inputs, outputs = (int(n) for n in fields["shape"])
+            if inputs * outputs > MAX_ELEMENTS:
+                raise GraphError(f"tiled weights of shape {inputs} x {outputs} are above the limit")
+            return Tiled(arrays[fields["tile"]], (inputs, outputs))
+        case "codebook":
+            return Codebook(arrays[fields["indices"]], arrays[fields["table"]])
+        case other:
+            raise GraphError(f"unknown weight codec {other!r}")
 
 
 def _value_from_json(fields: Json) -> Value:

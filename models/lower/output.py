@@ -29,6 +29,8 @@ from bitwright.models.graph import (
     Plain,
     Port,
     Requantize,
+    decode,
+    weight_width,
 )
 from bitwright.models.lower.edges import Edge, append, common_unit, int64
 
@@ -126,10 +128,10 @@ def _same_order(offset: list[Fraction], rounded: list[int], bits: int) -> bool:
 def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
     """The dense layer that makes `edge`, with multiplied weights and a bias."""
     assert edge.source is not None and edge.node is not None and isinstance(edge.node.op, Dense)
-    plain = edge.node.op.weights
-    weights, width = plain.values * multiplier, plain.width
+    codec = edge.node.op.weights
     if np.any(multiplier != 1):
+        weights, width = decode(codec) * multiplier, weight_width(codec)
+        binary = width == 1 and bool(np.all(np.abs(multiplier) == 1))
         held = IntType.holding(int(weights.min()), int(weights.max())).width
-        width = max(held, width if width > 1 else 2)
-    binary = width == 1 or (plain.width == 1 and np.all(np.abs(multiplier) == 1))
-    return append(edge.source, edge.name, Dense(Plain(weights, 1 if binary else width), bias))
+        codec = Plain(weights, 1 if binary else max(held, width, 2))
+    return append(edge.source, edge.name, Dense(codec, bias))
