@@ -81,10 +81,10 @@ def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
     """Resources of every layer: estimated, and measured where that was done."""
     clock = ", ".join(f"{mhz:.0f} MHz {name}" for name, mhz in clock_mhz.items())
     used = [r for r in RESOURCES if r in ("lut", "ff") or cost.estimated[r] or cost.measured.get(r)]
-    unused = " and ".join(r.upper() for r in RESOURCES if r not in used)
+    unused = ", ".join(f"no {r.upper()}" for r in RESOURCES if r not in used)
     table = _table(f"cost on {cost.target}, {clock}", "layer")
     if unused:
-        table.caption, table.caption_justify = f"no {unused}", "left"
+        table.caption, table.caption_justify = unused, "left"
     for resource in used:
         table.add_column(resource.upper(), justify="right")
         if cost.measured:

@@ -1,0 +1,167 @@
+"""The commands, one after the other, as a user types them; each also as JSON for machines."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitwright import cli
+from bitwright.models.graph import load
+from bitwright.report import RESOURCES
+
+NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
+COMMANDS = ("lower", "estimate", "hls", "rtl", "verify", "synth", "run")
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def bitwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command, wants an exit code, and returns what it printed: JSON parsed, with --json."""
+
+    def command(*arguments: object, code: int = 0) -> Any:
+        monkeypatch.setattr(sys, "argv", ["bitwright", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == code, err
+        return json.loads(out) if "--json" in arguments else out
+
+    return command
+
+
+@pytest.fixture
+def graph(bitwright: Command, tmp_path: Path) -> Path:
+    bitwright("lower", NETWORK, "--input-shape", 8, "-o", tmp_path / "graph", "--name", "net")
+    return tmp_path / "graph"
+
+
+@pytest.fixture
+def design(bitwright: Command, graph: Path, tmp_path: Path) -> Path:
+    bitwright("rtl", graph, "-o", tmp_path / "rtl")
+    return tmp_path / "rtl"
+
+
+def test_lower(bitwright: Command, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    np.savez(tmp_path / "rows.npz", x=x, y=np.zeros(50, np.int64))
+    said = bitwright(
+        "lower", NETWORK, "--input-shape", 8, "--data", tmp_path / "rows.npz",
+        "-o", tmp_path / "graph", "--labels", "a,b,c", "--json",
+    )  # fmt: skip
+    assert said["accuracy"]["torch"] == said["accuracy"]["reference"] is not None
+    assert said["lowering"]["differing_integers"] == said["lowering"]["differing_decisions"] == 0
+    assert said["lowering"]["decisions"] == 50
+    assert said["lowering"]["compared_integers"] == sum(
+        tensor["compared"] for tensor in said["lowering"]["tensors"].values()
+    )
+    graph = load(tmp_path / "graph")
+    assert graph.labels == ("a", "b", "c")
+    shown = bitwright("lower", NETWORK, "--input-shape", 8, "-o", tmp_path / "graph")
+    assert "0 of 17,000 differ" in shown
+
+
+def test_estimate(bitwright: Command, graph: Path) -> None:
+    said = bitwright("estimate", graph, "--target", "ecp5", "--clock", 50, "--json")
+    assert said["cost"]["target"] == "ecp5"
+    assert set(said["cost"]["estimated"]) == set(RESOURCES)
+    for resource in RESOURCES:
+        layers = said["cost"]["layers"].values()
+        assert said["cost"]["estimated"][resource] == sum(x["estimated"][resource] for x in layers)
+    faster = bitwright("estimate", graph, "--target", "ecp5", "--clock", 400, "--json")
+    assert faster["latency"] > said["latency"] > 0
+    assert "LUT" in bitwright("estimate", graph)
+
+
+def test_hls(bitwright: Command, graph: Path, tmp_path: Path) -> None:
+    out = tmp_path / "hls"
+    said = bitwright("hls", graph, "-o", out, "--vectors", 200, "--backend", "Vivado", "--json")
+    assert said["engines"]["hls"]["vectors"] == 200
+    assert said["engines"]["hls"]["mismatches"] == 0
+    assert (out / "firmware").is_dir()
+
+
+def test_hls_without_the_vendors_tool(
+    bitwright: Command, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bitwright import checks
+    from bitwright.report import Engine
+
+    monkeypatch.setattr(checks, "check_hls", lambda *_: Engine(1, 0))  # not what this is about
+    bitwright("hls", graph, "-o", tmp_path / "hls", "--build", code=2)
+
+
+def test_rtl(bitwright: Command, graph: Path, tmp_path: Path) -> None:
+    said = bitwright("rtl", graph, "-o", tmp_path / "rtl", "--form", "plain", "--json")
+    assert said["top"] == "net"
+    assert all(Path(file).is_file() for file in said["files"])
+    assert said["latency"] == sum(said["stages"].values())
+    assert set(said["stages"]) == {node.name for node in load(graph).nodes}
+
+
+def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:
+    out = tmp_path / "verify"
+    said = bitwright("verify", graph, design, "-o", out, "--vectors", 300, "--waves", "--json")
+    assert said["engines"]["rtl"]["vectors"] == 300
+    assert said["engines"]["rtl"]["mismatches"] == 0
+    assert said["engines"]["rtl"]["latency"] == said["bench"]["latency"]
+    assert said["bench"]["failed"] == []
+    head = (out / "waves.fst").read_bytes()[:9]
+    assert head == bytes([0]) + (329).to_bytes(8, "big")  # the header block of every FST file
+
+    # One constant changed by hand is found, and said with exit code 1.
+    changed = 0
+    for file in design.glob("net_*.sv"):
+        text = file.read_text()
+        wrong = re.sub(r"'d([1-9]\d*)(?!\d)", lambda m: f"'d{int(m[1]) ^ 1}", text, count=1)
+        if wrong != text:
+            file.write_text(wrong)
+            changed += 1
+    assert changed
+    arguments = ["verify", graph, design, "-o", out, "--vectors", 300, "--no-bench", "--json"]
+    assert bitwright(*arguments, code=1)["engines"]["rtl"]["mismatches"] > 0
+
+
+def test_synth(
+    bitwright: Command,
+    graph: Path,
+    design: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    said = bitwright("synth", graph, design, "--json")
+    assert said["cost"]["measured"]["lut"] > 0
+    assert set(said["cost"]["layers"]) == {node.name for node in load(graph).nodes}
+    assert "measured" in bitwright("synth", graph, design)
+    bitwright("synth", graph, design, "--clock", 500, code=2)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(bitwright: Command, command: str) -> None:
+    said = bitwright(command, "--help")
+    assert f"bitwright {command} " in said.split("Examples:")[1]
+    assert "--json" in said
+    assert "..." not in said
+
+
+def test_every_command_has_its_help(bitwright: Command) -> None:
+    listed = [command.name for command in cli.app.registered_commands]
+    names = [
+        name or command.callback.__name__
+        for name, command in zip(listed, cli.app.registered_commands, strict=True)
+        if command.callback is not None
+    ]
+    assert tuple(names) == COMMANDS
+    said = bitwright("--help")
+    assert all(name in said for name in COMMANDS)
+
+
+def test_version(bitwright: Command) -> None:
+    assert re.fullmatch(r"bitwright \d+\.\d+\.\d+\n", bitwright("--version"))
