@@ -1,0 +1,13 @@
+"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl]."""
+
+import sys
+
+from benchmarks import reference, rtl
+
+ALL = {"reference": reference.main, "rtl": rtl.main}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ALL:
+        if name not in ALL:
+            raise SystemExit(f"there is no benchmark {name!r}: choose from {', '.join(ALL)}")
+        ALL[name]()
