@@ -217,8 +217,7 @@ class _Walk:
                 "directly in front of it, or give it input_quant=…"
             )
         weights = linear_weights(layer, given)
-        unit = edges.common_unit(edge.scale)
-        bias = linear_bias(layer, given, tuple(s * unit for s in weights.scale))
+        bias = linear_bias(layer, given, weights)
         edge = edges.dense(edge, name, weights.values, weights.width, weights.scale, bias)
         quantiser = activation_quantiser(layer.output_quant, "an output quantiser")
         if quantiser is not None:

@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
+import numpy.typing as npt
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
@@ -157,7 +158,7 @@ def dense(
     ratio = [int(s / unit) for s in edge.scale]
     folded = weights.astype(object) * np.array(ratio, dtype=object)[:, None]
     if any(r != 1 for r in ratio):
-        width = max(IntType.holding(int(folded.min()), int(folded.max())).width, 2)
+        width = signed_bits(folded)
     if width > MAX_WEIGHT_BITS:
         raise UnsupportedError(
             f"reads channels whose scales have no small integer ratios (the weights would need "
@@ -221,6 +222,11 @@ def append(edge: Edge, name: str, op: Op, kind: IntType | None = None) -> Edge:
     if kind is None:
         node = replace(node, output=Value(name, shape, IntType.holding(*interval.bounds)))
     return replace(edge, value=node.output, interval=interval, node=node, source=edge)
+
+
+def signed_bits(weights: npt.NDArray[Any]) -> int:
+    """Bits of the narrowest signed type that holds all weights, at least 2."""
+    return max(IntType.holding(min(int(weights.min()), -1), int(weights.max())).width, 2)
 
 
 def int64(values: Sequence[int], what: str) -> IntArray:

@@ -25,14 +25,13 @@ from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
     Dense,
     IntArray,
-    IntType,
     Plain,
     Port,
     Requantize,
     decode,
     weight_width,
 )
-from bitwright.models.lower.edges import Edge, append, common_unit, int64
+from bitwright.models.lower.edges import Edge, append, common_unit, int64, signed_bits
 
 _EXACT_BITS = 9  # below the LSB of the sums; a rounded bias is then wrong by 2^-10 of it
 _MOST_BITS = 20  # float32, with which torch compares, resolves no more
@@ -132,6 +131,5 @@ def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
     if np.any(multiplier != 1):
         weights, width = decode(codec) * multiplier, weight_width(codec)
         binary = width == 1 and bool(np.all(np.abs(multiplier) == 1))
-        held = IntType.holding(int(weights.min()), int(weights.max())).width
-        codec = Plain(weights, 1 if binary else max(held, width, 2))
+        codec = Plain(weights, 1 if binary else max(signed_bits(weights), width))
     return append(edge.source, edge.name, Dense(codec, bias))

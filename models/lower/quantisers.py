@@ -186,12 +186,12 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
     return Weights(values.T.copy(), width, scales)
 
 
-def linear_bias(
-    layer: Any, quant_input: object, sum_scale: tuple[Fraction, ...]
-) -> tuple[Fraction, ...]:
+def linear_bias(layer: Any, quant_input: Any, weights: Weights) -> tuple[Fraction, ...]:
     """The bias of a QuantLinear's outputs, in reals; a quantised one as integer x scale, exactly.
 
-    sum_scale: the exact scale of the sums, input x weight, which an external-scale bias has.
+    A bias with an external scale has that of the sums: the product of Brevitas' scales of the
+    quantised input and of the weights, which float32 rounds and this does not.
+
     Raises UnsupportedError for NaN or infinite biases, zero points or an unknown quantiser.
     """
     if layer.bias is None:
@@ -204,7 +204,8 @@ def linear_bias(
         raise UnsupportedError("has a bias quantiser that is not integer without zero point")
     integers = _integers(quantised, "biases")
     if layer.bias_quant.requires_input_scale:
-        scale = sum_scale
+        (unit,) = rationals(quant_input.scale, "scale of its quantised input")
+        scale = tuple(unit * s for s in weights.scale)
     else:
         scale = _scales(quantised.scale, "a bias quantiser")
         scale = scale * layer.out_features if len(scale) == 1 else scale
