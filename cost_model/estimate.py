@@ -3,7 +3,7 @@
 from bitwright.cost_model.cost import Estimate
 from bitwright.cost_model.features import Features, Steps, features
 from bitwright.cost_model.formulas import critical_path, depth, resources
-from bitwright.cost_model.targets import COEFFICIENTS, Coefficients
+from bitwright.cost_model.targets import COEFFICIENTS, Delays
 from bitwright.models.errors import InputError
 from bitwright.models.graph import TARGETS, Graph, Plan, Target, Unrolled
 
@@ -24,13 +24,13 @@ def estimate(graph: Graph, plan: Plan) -> Estimate:
         stages = plan.engines[node.name].stages
         f = features(graph, node)
         nodes[node.name] = resources(f, stages, coefficients)
-        slowest_ns = max(slowest_ns, critical_path(f, stages, coefficients))
+        slowest_ns = max(slowest_ns, critical_path(f, stages, coefficients.delays))
     return Estimate(
         target=plan.target,
         nodes=nodes,
         latency=plan.latency,
         ii=plan.interval,
-        clock_mhz=1e3 / max(slowest_ns, coefficients.register_ns),
+        clock_mhz=1e3 / max(slowest_ns, coefficients.delays.register),
     )
 
 
@@ -49,7 +49,9 @@ def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
     coefficients = COEFFICIENTS[target]
     return Plan(
         {
-            node.name: Unrolled(_stages(features(graph, node), 1e3 / clock_mhz, coefficients))
+            node.name: Unrolled(
+                _stages(features(graph, node), 1e3 / clock_mhz, coefficients.delays)
+            )
             for node in graph.nodes
         },
         target,
@@ -57,7 +59,7 @@ def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
     )
 
 
-def _stages(f: Features, period_ns: float, c: Coefficients) -> int:
+def _stages(f: Features, period_ns: float, c: Delays) -> int:
     """The fewest stages that meet the period, else the fewest that are as fast as any."""
     most = 1 if isinstance(f, Steps) else min(depth(f).additions + 1, MAX_STAGES)
     paths = {stages: critical_path(f, stages, c) for stages in range(1, most + 1)}

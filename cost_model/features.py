@@ -60,10 +60,20 @@ class Sum:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Steps:
-    """Thresholds; arrays with one entry an element. levels: steps that the input can reach."""
+    """Thresholds; arrays with one entry an element.
+
+    levels: distinct thresholds that the input can reach, so that comparing is not a constant.
+    compared_bits: bits of all comparisons; constants with equal low bits share comparing them.
+    selecting: the fewest signals that decide the output: upper bits of the input, and comparisons
+    of its lower bits with the few patterns that evenly spaced thresholds have there.
+    below_bits: bits of those comparisons.
+    """
 
     input_width: Floats
     levels: Floats
+    compared_bits: Floats
+    selecting: Floats
+    below_bits: Floats
     output_width: Floats
 
     @property
@@ -181,10 +191,36 @@ def _registered(bias: IntArray, y: Interval, kind: IntType) -> IntArray:
 
 def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
     low, high = x.low.astype(np.int64)[:, None], x.high.astype(np.int64)[:, None]
-    within = (op.thresholds > low) & (op.thresholds <= high)
-    new = np.diff(op.thresholds, axis=1, prepend=op.thresholds[:, :1] - 1) > 0
-    levels = (within & new).sum(axis=1)
-    return Steps(*(_each(a, copies) for a in (widths(x), levels, widths(y))))
+    # Out of reach is a constant; all of those in one place, where they count for nothing.
+    reached = np.where((op.thresholds > low) & (op.thresholds <= high), op.thresholds, low)
+    levels = _distinct(reached) - (reached == low).any(axis=1)
+    width = widths(x)
+    offset = reached - np.where(low < 0, -(1 << np.maximum(width - 1, 0)[:, None]), 0)
+    compared = np.zeros(len(width), dtype=np.int64)
+    selecting, below = width.copy(), compared.copy()
+    for bit in range(int(width.max(initial=0))):
+        rest = np.where(reached == low, 0, offset % (2 << bit))
+        # Comparing the bits up to this one: with zeros it is always true, with a one and zeros
+        # below it is this bit itself, and equal constants are compared once.
+        patterns = np.where(bit < width, _nonzero(rest), 0)
+        compared += np.where(bit < width, _nonzero(np.where(rest == 1 << bit, 0, rest)), 0)
+        signals = width - bit - 1 + patterns
+        fewer = (bit < width) & (signals < selecting)
+        selecting, below = np.where(fewer, signals, selecting), np.where(fewer, compared, below)
+    return Steps(
+        *(_each(a, copies) for a in (width, levels, compared, selecting, below, widths(y)))
+    )
+
+
+def _nonzero(rows: IntArray) -> IntArray:
+    """How many different values, zero aside, each row holds."""
+    return _distinct(rows) - (rows == 0).any(axis=1)
+
+
+def _distinct(rows: IntArray) -> IntArray:
+    """How many different values each row holds."""
+    ordered = np.sort(rows, axis=1)
+    return np.asarray(1 + (np.diff(ordered, axis=1) != 0).sum(axis=1))
 
 
 def _rescale(op: Requantize, x: Interval, y: Interval, copies: int, kind: IntType) -> Rescale:

@@ -15,7 +15,13 @@ import numpy as np
 
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import Features, Rescale, Steps, Sum
-from bitwright.cost_model.targets import Coefficients
+from bitwright.cost_model.targets import (
+    Coefficients,
+    Delays,
+    RescaleCells,
+    StepCells,
+    SumCells,
+)
 
 # How an adder graph shares, fitted to alkaid 0.8.2's solutions of 595 random matrices (4 to 96
 # inputs, 1 to 64 outputs, 1 to 8 bits, 10 to 100 % non-zero; the emitter's options).
@@ -111,71 +117,69 @@ def cuts(f: Features, stages: int) -> list[float]:
     return [levels * stage // stages for stage in range(1, stages)]
 
 
-def critical_path(f: Features, stages: int, c: Coefficients) -> float:
+def critical_path(f: Features, stages: int, c: Delays) -> float:
     """Nanoseconds of the slowest stage."""
     whole = depth(f)
     if isinstance(f, Steps):
-        return c.register_ns + whole.tables * c.lut_ns
+        return c.register + whole.tables * c.lut
     # The same split as the cuts; what follows the last cut includes the tables.
     ends = [0.0, *cuts(f, stages)]
     last = whole.additions - ends[-1]
     inner = max((b - a for a, b in pairwise(ends)), default=0.0)
-    return c.register_ns + max(inner * c.adder_ns, last * c.adder_ns + whole.tables * c.lut_ns)
+    return c.register + max(inner * c.adder, last * c.adder + whole.tables * c.lut)
 
 
 def resources(f: Features, stages: int, c: Coefficients) -> Cost:
     """The cells of a node with `stages` pipeline stages."""
     match f:
         case Sum():
-            lut, carry, inside = _sum_cells(f, stages, c)
+            additions = shared_additions(f)
+            lut, carry = adder_cells(additions, addition_width(f), f.constant_bits, c.sum)
+            inside = sum(sum_cut_bits(f, level) for level in cuts(f, stages))
         case Steps():
-            lut, carry, inside = _steps_lut(f, c), 0.0, f.output_bits * (stages - 1)
+            lut, carry, inside = step_luts(f, c.steps), 0.0, float(f.output_bits * (stages - 1))
         case Rescale():
-            lut, carry, inside = _rescale_cells(f, stages, c)
+            lut, carry = rescale_cells(f, c.rescale)
+            inside = sum(rescale_cut_bits(f, level) for level in cuts(f, stages))
         case _:
             assert_never(f)
     control = 2 * stages  # a valid and a last bit a stage; the enable is one table
     return Cost(lut=round(lut) + 1, ff=f.output_bits + round(inside) + control, carry=round(carry))
 
 
-def _sum_cells(s: Sum, stages: int, c: Coefficients) -> tuple[float, float, float]:
-    count = shared_additions(s)
-    width = addition_width(s)
-    lut = c.lut_per_adder_bit * count * max(width - c.free_bits_per_adder, 1)
-    carry = c.carry_per_adder_bit * count * max(width - c.free_carry_bits_per_adder, 0)
-    lut += c.lut_per_constant_bit * s.constant_bits
-    carry += c.carry_per_constant_bit * s.constant_bits
-    return lut, carry, sum(sum_cut_bits(s, level) for level in cuts(s, stages))
+def adder_cells(
+    additions: float, width: float, constant_bits: float, c: SumCells
+) -> tuple[float, float]:
+    """Tables and carry cells of additions of two variables, and of constants."""
+    lut = c.lut * additions * max(width - c.free_lut_bits, 0) + c.lut_constant * constant_bits
+    carry = c.carry * additions * max(width - c.free_carry_bits, 0)
+    return lut, carry + c.carry_constant * constant_bits
 
 
-def _steps_lut(f: Steps, c: Coefficients) -> float:
-    compared = (
-        c.lut_per_compared_bit * f.input_width
-        - c.lut_shared_per_octave * np.log2(f.levels + 1)
-        + c.lut_per_level * (f.levels > 1)
-    )
-    lut = f.levels * np.maximum(compared, 0.1)
-    table = np.array([c.lut_per_table.get(int(w), math.inf) for w in f.input_width])
-    return float(np.minimum(lut, np.where(f.levels > 0, table * f.output_width, 0)).sum())
+def step_luts(f: Steps, c: StepCells) -> float:
+    """Tables of the comparisons and selections of all elements."""
+    compared = c.lut_compared * f.compared_bits + c.lut_output * f.output_width
+    table = np.array([c.table.get(int(signals), math.inf) for signals in f.selecting])
+    selected = c.lut_below * f.below_bits + table * f.output_width
+    return float(np.where(f.levels > 0, np.minimum(compared, selected), 0).sum())
+
+
+def rescale_cells(f: Rescale, c: RescaleCells) -> tuple[float, float]:
+    """Tables and carry cells of all elements' products, constants, rounding and saturation."""
+    product, constant = float(f.product_bits.sum()), float(f.constant_bits.sum())
+    kept = float((f.output_width * (f.upper_bits > 0)).sum())
+    lut = c.lut_product * product + c.lut_constant * constant + c.lut_kept * kept
+    lut += c.lut_tie * float(f.tie_bits.sum()) + c.lut_upper * float(f.upper_bits.sum())
+    return lut, c.carry_product * product + c.carry_constant * constant
+
+
+def rescale_cut_bits(f: Rescale, level: float) -> float:
+    """Bits alive between two levels of a requantiser: the input, growing into the product."""
+    levels = max(_rescale_levels(f) - bool(f.constant_bits.any()), 1)
+    done = min(level / levels, 1)
+    return float((f.input_width + done * (f.product_width - f.input_width)).sum())
 
 
 def _rescale_levels(f: Rescale) -> int:
     most = float(f.digits.max(initial=0))
     return math.ceil(math.log2(max(most, 1))) + bool(f.constant_bits.any())
-
-
-def _rescale_cells(f: Rescale, stages: int, c: Coefficients) -> tuple[float, float, float]:
-    additions = float(np.maximum(f.digits - 1, 0).sum())
-    product, constant = float(f.product_bits.sum()), float(f.constant_bits.sum())
-    lut = c.lut_per_adder_bit * max(product - c.free_bits_per_adder * additions, 0)
-    lut += c.lut_per_constant_bit * constant + c.lut_per_tie_bit * float(f.tie_bits.sum())
-    lut += c.lut_per_upper_bit * float(f.upper_bits.sum())
-    lut += c.lut_per_kept_bit * float((f.output_width * (f.upper_bits > 0)).sum())
-    carry = c.carry_per_adder_bit * max(product - c.free_carry_bits_per_adder * additions, 0)
-    carry += c.carry_per_constant_bit * constant
-    levels = max(_rescale_levels(f) - bool(f.constant_bits.any()), 1)
-    inside = 0.0
-    for level in cuts(f, stages):
-        done = min(level / levels, 1)
-        inside += float((f.input_width + done * (f.product_width - f.input_width)).sum())
-    return lut, carry, inside

@@ -1,8 +1,9 @@
 """The numbers that differ between device families, each with where it comes from.
 
-First numbers, not a calibration: fitted by least squares to the layers in data/layers.csv (Yosys
-0.70), sizes of 30 to 500 signed digits, 8 channels for the requantisers and thresholds. Yosys maps
-UltraScale+ to the same look-up tables and CARRY4 as 7-series, so both share theirs.
+First numbers, not a calibration. Cells: least squares with positive coefficients over the layers in
+data/layers.csv, which the emitter wrote and Yosys 0.70 (pyosys) counted; the errors beside each are
+medians over those same layers. Yosys maps UltraScale+ to the tables and CARRY4 of 7-series, so
+both share theirs; it was checked that the counts are equal.
 """
 
 from collections.abc import Mapping
@@ -12,96 +13,103 @@ from bitwright.models.graph import Target
 
 
 @dataclass(frozen=True, slots=True)
+class SumCells:
+    """Additions: look-up tables and carry cells a bit, but for some bits of each addition that cost
+    none (the lowest may pass through, the highest may repeat); and a bit of a constant's addition.
+    """
+
+    lut: float
+    free_lut_bits: float
+    lut_constant: float
+    carry: float
+    free_carry_bits: float
+    carry_constant: float
+
+
+@dataclass(frozen=True, slots=True)
+class RescaleCells:
+    """Requantisers: a bit of the constant product, of the constant that is added; a bit below the
+    kept ones that may make a tie, one above them that may make it saturate, and a kept bit.
+    """
+
+    lut_product: float
+    lut_constant: float
+    lut_tie: float
+    lut_upper: float
+    lut_kept: float
+    carry_product: float
+    carry_constant: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepCells:
+    """Comparisons with sorted constants: tables a bit compared, and an output bit.
+
+    Where few signals select the output: tables a bit of the comparisons that make those signals,
+    and an output bit, by the number of signals.
+    """
+
+    lut_compared: float
+    lut_output: float
+    lut_below: float
+    table: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Nanoseconds: a path takes register + additions x adder + tables x lut."""
+
+    register: float
+    adder: float
+    lut: float
+
+
+@dataclass(frozen=True, slots=True)
 class Coefficients:
-    """Cells and nanoseconds of the parts that formulas.py puts together."""
+    """All numbers of one device family."""
 
-    # Adders of two variables: a table for every bit but about one (its top or its lowest).
-    lut_per_adder_bit: float
-    free_bits_per_adder: float
-    carry_per_adder_bit: float
-    free_carry_bits_per_adder: float
-    # Adders of a constant: a bias, or the half that rounds.
-    lut_per_constant_bit: float
-    carry_per_constant_bit: float
-    # Rounding ties to even looks at the bits below the kept ones, saturation at those above; then
-    # the kept ones are selected.
-    lut_per_tie_bit: float
-    lut_per_upper_bit: float
-    lut_per_kept_bit: float
-    # A comparison with one of many sorted constants: grows with the input's width, shrinks as the
-    # constants grow dense and share their upper bits, and ends in a selection.
-    lut_per_compared_bit: float
-    lut_shared_per_octave: float
-    lut_per_level: float
-    # Where the whole input fits few tables: tables for each output bit, by the input's width.
-    lut_per_table: Mapping[int, float]
-    # Delays: a path is register_ns + adders x adder_ns + tables x lut_ns.
-    register_ns: float
-    adder_ns: float
-    lut_ns: float
+    sum: SumCells
+    rescale: RescaleCells
+    steps: StepCells
+    delays: Delays
 
 
-# Delays of Xilinx: from the speed grade -1 figures of DS181 and DS925 (clock to output, set-up, a
-# table, a carry chain of ten bits) with as much again for routing; not measured, no open router.
 _SERIES7 = Coefficients(
-    lut_per_adder_bit=0.98,
-    free_bits_per_adder=0.79,
-    carry_per_adder_bit=0.30,
-    free_carry_bits_per_adder=0.26,
-    lut_per_constant_bit=0.52,
-    carry_per_constant_bit=0.30,
-    lut_per_tie_bit=0.2,
-    lut_per_upper_bit=1.02,
-    lut_per_kept_bit=0.1,
-    lut_per_compared_bit=0.237,
-    lut_shared_per_octave=0.206,
-    lut_per_level=0.53,
-    lut_per_table=dict.fromkeys(range(1, 7), 1.0),
-    register_ns=1.2,
-    adder_ns=1.6,
-    lut_ns=0.7,
+    # LUT 4 %, carry 4 %
+    SumCells(0.984, 0.80, 0.489, 0.301, 0.30, 0.285),
+    # LUT 8 %, carry 4 %
+    RescaleCells(0.722, 0.701, 0.108, 0.136, 0.242, 0.227, 0.292),
+    # LUT 5 %
+    StepCells(0.325, 0.0, 0.204, {**dict.fromkeys(range(7), 1.0), 7: 2.4}),
+    # Speed grade -1 in DS181 (clock to output, set-up, a table, a carry chain of ten bits), with as
+    # much again for routing. Not measured: no open router.
+    Delays(register=1.2, adder=1.6, lut=0.7),
 )
 
 COEFFICIENTS: Mapping[Target, Coefficients] = {
     "xc7": _SERIES7,
-    "xcup": replace(_SERIES7, register_ns=0.7, adder_ns=0.9, lut_ns=0.4),
-    # Routed with nextpnr: 164 MHz with a register after every adder, 120 after two, 75 after five.
+    # As above, from DS925.
+    "xcup": replace(_SERIES7, delays=Delays(register=0.7, adder=0.9, lut=0.4)),
     "ecp5": Coefficients(
-        lut_per_adder_bit=1.06,
-        free_bits_per_adder=0.06,
-        carry_per_adder_bit=0.77,
-        free_carry_bits_per_adder=2.5,
-        lut_per_constant_bit=1.19,
-        carry_per_constant_bit=0.21,
-        lut_per_tie_bit=0.3,
-        lut_per_upper_bit=0.77,
-        lut_per_kept_bit=0.28,
-        lut_per_compared_bit=0.455,
-        lut_shared_per_octave=0.452,
-        lut_per_level=0.48,
-        lut_per_table={1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0, 5: 1.8, 6: 3.2},
-        register_ns=4.3,
-        adder_ns=1.8,
-        lut_ns=1.0,
+        # LUT 1 %, carry 8 %
+        SumCells(1.071, 0.11, 1.146, 0.770, 2.39, 0.165),
+        # LUT 8 %, carry 6 %
+        RescaleCells(0.792, 1.095, 0.269, 0.0, 0.835, 0.435, 0.482),
+        # LUT 7 %
+        StepCells(0.433, 1.80, 3.3, {**dict.fromkeys(range(5), 1.1), 5: 1.8, 6: 3.0, 7: 5.0}),
+        # Routed with nextpnr: 164 MHz with a register after every adder, 120 after two, 75 after
+        # five.
+        Delays(register=4.3, adder=1.8, lut=1.0),
     ),
-    # Routed with nextpnr: 96 MHz with a register after every adder, 1.7 times ECP5's period; the
-    # split is ECP5's.
     "ice40": Coefficients(
-        lut_per_adder_bit=1.24,
-        free_bits_per_adder=0.67,
-        carry_per_adder_bit=1.07,
-        free_carry_bits_per_adder=1.54,
-        lut_per_constant_bit=1.18,
-        carry_per_constant_bit=0.66,
-        lut_per_tie_bit=0.3,
-        lut_per_upper_bit=0.45,
-        lut_per_kept_bit=0.85,
-        lut_per_compared_bit=0.380,
-        lut_shared_per_octave=0.383,
-        lut_per_level=0.58,
-        lut_per_table={1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0, 5: 2.7, 6: 5.0},
-        register_ns=7.3,
-        adder_ns=3.1,
-        lut_ns=1.7,
+        # LUT 4 %, carry 2 %
+        SumCells(1.247, 0.70, 1.128, 1.081, 1.56, 0.623),
+        # LUT 18 %, carry 8 %
+        RescaleCells(0.833, 0.535, 0.281, 0.0, 0.861, 0.741, 0.731),
+        # LUT 3 %
+        StepCells(0.429, 0.29, 0.355, {**dict.fromkeys(range(5), 1.0), 5: 2.9, 6: 3.6, 7: 6.0}),
+        # Routed with nextpnr: 96 MHz with a register after every adder, 1.7 times ECP5's period;
+        # the split is ECP5's.
+        Delays(register=7.3, adder=3.1, lut=1.7),
     ),
 }
