@@ -21,7 +21,15 @@ from bitwright.models.graph import (
 )
 from bitwright.rtl_tb.adders import Adder, AdderGraph, Output, solve
 from bitwright.rtl_tb.schedule import Schedule, schedule
-from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, literal, pipe
+from bitwright.rtl_tb.text import (
+    concatenation,
+    describe,
+    element,
+    layer_ports,
+    literal,
+    pipe,
+    registered,
+)
 
 
 def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
@@ -44,6 +52,11 @@ def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
             products = _requantize_products(op, interval)
             note = f"multiply, add, shift by {op.shift}, {op.rounding}"
             body = _adder_layer(products, source, node.output, stages, op)
+        case Lookup():
+            note = f"{op.table.shape[1]} entries a table"
+            body = _lookup_layer(op, source, node.output, stages)
+        case BitPlanes():
+            return bit_planes(op, node, module, source)
         case _:
             assert_never(op)
     plural = "stage" if stages == 1 else "stages"
@@ -53,6 +66,44 @@ def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
         f"module {module} (\n{layer_ports(source, node.output)});\n"
         f"{pipe(stages)}\n{body}endmodule\n"
     )
+
+
+def bit_planes(op: BitPlanes, node: Node, module: str, source: Value) -> str:
+    """The source text of a module that is only wiring, the same in every form."""
+    width = source.type.width
+    picked = [f"data_i[{i * width + plane}]" for i in range(source.size) for plane in op.planes]
+    dropped = [
+        f"data_i[{i * width + bit}]"
+        for i in range(source.size)
+        for bit in range(width)
+        if bit not in op.planes
+    ]
+    return (
+        f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)}\n"
+        f"// Bits {', '.join(map(str, op.planes))} of every element; wiring, no register.\n"
+        f"module {module} (\n{layer_ports(source, node.output)});\n"
+        f"  wire unused = &{concatenation(['clk_i', 'rst_ni', *dropped], 6)};\n\n"
+        f"  assign data_o = {concatenation(picked, 6)};\n"
+        "  assign valid_o = valid_i;\n  assign last_o = last_i;\n  assign ready_o = ready_i;\n"
+        "endmodule\n"
+    )
+
+
+def _lookup_layer(op: Lookup, source: Value, output: Value, stages: int) -> str:
+    """One bw_lookup an element, then the layer's registers."""
+    kind, made = source.type, output.type
+    lines = []
+    for i in range(source.size):
+        # The bus carries two's complement: entry 0 of the cell is for the bits 0…0.
+        row = np.roll(op.table[(i % source.channels) % len(op.table)], op.lowest)
+        table = concatenation([literal(int(v), made.width) for v in row], 6)
+        lines.append(f"""\
+  wire [{made.width - 1}:0] y{i};
+  bw_lookup #(
+    .InWidth({kind.width}), .OutWidth({made.width}),
+    .Table({table})
+  ) u_y{i} (.data_i({element("data_i", i, kind.width)}), .data_o(y{i}));""")
+    return "\n".join(lines) + registered(output, stages)
 
 
 def _requantize_products(op: Requantize, interval: Interval) -> AdderGraph:
@@ -243,13 +294,4 @@ def _threshold_layer(
     .Thresholds({table})
   ) u_y{i} (.data_i({element("data_i", i, source.type.width, kind.width)}), .data_o(y{i}));""")
     lines += _unused(source, widths)
-    results = concatenation([f"y{i}" for i in range(source.size)], 4)
-    return (
-        "\n".join(lines)
-        + f"""
-
-  bw_delay #(.Width({output.bits}), .Stages({stages})) u_delay (
-    .clk_i, .enable_i(enable), .data_i({results}), .data_o
-  );
-"""
-    )
+    return "\n".join(lines) + registered(output, stages)

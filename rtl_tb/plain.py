@@ -6,8 +6,24 @@ checks the other. It is for simulation; synthesis gives it several times the are
 
 from typing import assert_never
 
-from bitwright.models.graph import Dense, Graph, Node, Requantize, Threshold, Value, decode
-from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, literal, pipe
+from bitwright.models.graph import (
+    Dense,
+    Graph,
+    Node,
+    Requantize,
+    Threshold,
+    Value,
+    decode,
+)
+from bitwright.rtl_tb.text import (
+    concatenation,
+    describe,
+    element,
+    layer_ports,
+    literal,
+    pipe,
+    registered,
+)
 
 
 def plain_layer(graph: Graph, node: Node, module: str, stages: int) -> str:
@@ -22,20 +38,18 @@ def plain_layer(graph: Graph, node: Node, module: str, stages: int) -> str:
         case Requantize():
             low, high = graph.intervals[source.name].bounds
             lines = _requantisers(op, source, output, max(-low, high))
+        case Lookup():
+            lines = _lookups(op, source, output)
+        case BitPlanes():
+            return bit_planes(op, node, module, source)
         case _:
             assert_never(op)
-    results = concatenation([f"y{i}" for i in range(output.size)], 4)
     return (
         f"// {node.name}: {node.kind}, {describe(source)} -> {describe(output)}, plain form.\n"
         f"module {module} (\n{layer_ports(source, output)});\n{pipe(stages)}\n"
         + "\n".join(lines)
-        + f"""
-
-  bw_delay #(.Width({output.bits}), .Stages({stages})) u_delay (
-    .clk_i, .enable_i(enable), .data_i({results}), .data_o
-  );
-endmodule
-"""
+        + registered(output, stages)
+        + "endmodule\n"
     )
 
 
@@ -69,6 +83,23 @@ def _thresholds(op: Threshold, source: Value, output: Value) -> list[str]:
 .Levels({len(levels)}),
     .Base({literal(int(op.base[c]), made.width)}), .Falling({int(op.step[c] < 0)}),
     .Thresholds({table})
+  ) u_y{i} (.data_i({element("data_i", i, kind.width)}), .data_o(y{i}));""")
+    return lines
+
+
+def _lookups(op: Lookup, source: Value, output: Value) -> list[str]:
+    kind, made = source.type, output.type
+    lines = []
+    for i in range(source.size):
+        row = op.table[(i % source.channels) % len(op.table)]
+        negative = -op.lowest  # entries before 0, which follow the others as two's complement
+        ordered = [int(v) for v in (*row[negative:], *row[:negative])]
+        table = concatenation([literal(v, made.width) for v in ordered], 6)
+        lines.append(f"""\
+  wire [{made.width - 1}:0] y{i};
+  bw_plain_lookup #(
+    .InWidth({kind.width}), .OutWidth({made.width}),
+    .Table({table})
   ) u_y{i} (.data_i({element("data_i", i, kind.width)}), .data_o(y{i}));""")
     return lines
 

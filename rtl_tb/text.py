@@ -65,6 +65,17 @@ def layer_ports(source: Value, output: Value) -> str:
 """
 
 
+def registered(output: Value, stages: int) -> str:
+    """The registers that follow a layer's combinational results y0, y1, …"""
+    results = concatenation([f"y{i}" for i in range(output.size)], 4)
+    return f"""
+
+  bw_delay #(.Width({output.bits}), .Stages({stages})) u_delay (
+    .clk_i, .enable_i(enable), .data_i({results}), .data_o
+  );
+"""
+
+
 def pipe(stages: int) -> str:
     """The pipeline control of a layer, which makes `enable`."""
     return f"""\

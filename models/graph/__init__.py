@@ -31,7 +31,16 @@ from bitwright.models.graph.codecs import (
     weight_width,
 )
 from bitwright.models.graph.graph import Graph
-from bitwright.models.graph.ops import Dense, Node, Op, Requantize, Rounding, Threshold
+from bitwright.models.graph.ops import (
+    BitPlanes,
+    Dense,
+    Lookup,
+    Node,
+    Op,
+    Requantize,
+    Rounding,
+    Threshold,
+)
 from bitwright.models.graph.passes import PASSES, optimise
 from bitwright.models.graph.plan import TARGETS, Engine, Plan, Target, Unrolled
 from bitwright.models.graph.ranges import Interval, output_interval, partial_sums
@@ -43,6 +52,7 @@ from bitwright.models.graph.types import IntType, Port, Value
 __all__ = [
     "PASSES",
     "TARGETS",
+    "BitPlanes",
     "Codebook",
     "Codec",
     "Dense",
@@ -51,6 +61,7 @@ __all__ = [
     "IntArray",
     "IntType",
     "Interval",
+    "Lookup",
     "Node",
     "Op",
     "Plain",

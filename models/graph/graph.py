@@ -8,7 +8,7 @@ import numpy as np
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph.codecs import decode
-from bitwright.models.graph.ops import Dense, Node, Op, Requantize, Threshold
+from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Op, Requantize, Threshold
 from bitwright.models.graph.ranges import Interval, output_interval
 from bitwright.models.graph.types import IntType, Port, Value, check_name
 
@@ -117,7 +117,7 @@ def _add(values: dict[str, Value], value: Value) -> None:
 def _check_shapes(node: Node, sources: list[Value]) -> None:
     if len(sources) != 1:
         raise GraphError(f"node {node.name} ({node.kind}) reads {len(sources)} tensors, not one")
-    shape = _output_shape(node.name, node.op, sources[0].shape)
+    shape = _output_shape(node.name, node.op, sources[0])
     if node.output.shape != shape:
         raise GraphError(
             f"node {node.name} ({node.kind}) makes shape {shape} from {sources[0]}, but its output "
@@ -125,7 +125,7 @@ def _check_shapes(node: Node, sources: list[Value]) -> None:
         )
 
 
-def _output_shape(name: str, op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _output_shape(name: str, op: Op, source: Value) -> tuple[int, ...]:
     match op:
         case Dense():
             needed, made = decode(op.weights).shape
@@ -133,13 +133,28 @@ def _output_shape(name: str, op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
             needed = made = op.thresholds.shape[0]
         case Requantize():
             needed = made = op.multiplier.shape[0]
+        case Lookup():
+            made = source.channels
+            needed = made if len(op.table) == 1 else len(op.table)
+            if source.type != op.reads:
+                raise GraphError(
+                    f"node {name} looks {op.reads} up but reads {source}: give its table "
+                    f"{1 << source.type.width} entries from {source.type.min} on"
+                )
+        case BitPlanes():
+            needed = made = source.channels
+            if source.type.signed or op.planes[-1] >= source.type.width:
+                raise GraphError(
+                    f"node {name} takes the bits {op.planes} of {source}: it must be unsigned and "
+                    "have them all"
+                )
         case _:
             assert_never(op)
-    if shape[-1] != needed:
+    if source.channels != needed:
         raise GraphError(
-            f"node {name} is made for {needed} channels but reads a tensor of shape {shape}"
+            f"node {name} is made for {needed} channels but reads a tensor of shape {source.shape}"
         )
-    return (*shape[:-1], made)
+    return (*source.shape[:-1], made)
 
 
 def _check_range(node: Node, interval: Interval) -> None:

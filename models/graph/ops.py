@@ -96,7 +96,51 @@ class Requantize:
             raise GraphError(f"rounding {self.rounding!r} is not one of {', '.join(ROUNDINGS)}")
 
 
-Op = Dense | Threshold | Requantize
+@dataclass(frozen=True, eq=False, slots=True)
+class Lookup:
+    """y[c] = table[c, x[c] - lowest]: any function of each element.
+
+    table: shape (channels, entries), or (1, entries) for one table that all channels share;
+    entries is 2 to the width of x, and `lowest` the smallest value of its type.
+    """
+
+    table: IntArray
+    lowest: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", frozen_int64(self.table, "a lookup table"))
+        entries = self.table.shape[-1]
+        if self.table.ndim != 2 or entries & (entries - 1) or not 2 <= entries <= 1 << 16:
+            raise GraphError(
+                f"a lookup table of shape {self.table.shape} is not (channels, 2^width) with a "
+                "width of 1 to 16 bits"
+            )
+        if self.lowest not in (0, -entries // 2):
+            raise GraphError(f"a lookup table of {entries} entries cannot start at {self.lowest}")
+
+    @property
+    def reads(self) -> IntType:
+        """The type of the tensor that it reads."""
+        return IntType(int(self.table.shape[1]).bit_length() - 1, self.lowest < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BitPlanes:
+    """y = sum over j of bit planes[j] of x, times 2^j: some of the bits of an unsigned tensor.
+
+    Wiring, no logic: it is what makes streams narrower (Bitwise Bottlenecks, AAAI 2021). A
+    `Lookup` behind it gives the bits their values.
+    """
+
+    planes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(set(self.planes)))
+        if not self.planes or self.planes != ordered or ordered[0] < 0:
+            raise GraphError(f"bit planes {self.planes} are not ascending bit numbers, once each")
+
+
+Op = Dense | Threshold | Requantize | Lookup | BitPlanes
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bitwright.models.graph.codecs import IntArray, Plain
 from bitwright.models.graph.graph import Graph
-from bitwright.models.graph.ops import Dense, Node, Op, Requantize, Threshold
+from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Op, Requantize, Threshold
 from bitwright.models.graph.ranges import output_interval
 from bitwright.models.graph.requantisation import as_requantize
 from bitwright.models.graph.types import IntType, Value
@@ -88,8 +88,8 @@ def effort(op: Op, source: Value, output: Value) -> float:
             digits = np.array([max(_signed_digits(int(m)), 1) for m in op.multiplier])
             product = width + max(int(np.abs(op.multiplier).max()).bit_length() - 1, 0)
             return float((digits * product + output.type.width + 2).sum())
-        case Dense():
-            raise ValueError("a dense layer has only one form")
+        case Dense() | Lookup() | BitPlanes():
+            raise ValueError(f"{type(op).__name__} has only one form")
 
 
 def _signed_digits(m: int) -> int:

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph.graph import Graph
+from bitwright.models.graph.ops import BitPlanes
 
 Target = Literal["xc7", "xcup", "ecp5", "ice40"]
 """Device families: Xilinx 7-series, Xilinx UltraScale+, Lattice ECP5, Lattice iCE40."""
@@ -15,13 +16,16 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 
 @dataclass(frozen=True, slots=True)
 class Unrolled:
-    """Every operation its own hardware, one vector a cycle; `stages` registers from in to out."""
+    """Every operation its own hardware, one vector a cycle; `stages` registers from in to out.
+
+    Only wiring (`BitPlanes`) may have no stage, and always has none.
+    """
 
     stages: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.stages <= 64:
-            raise GraphError(f"an unrolled node of {self.stages} pipeline stages: give it 1 to 64")
+        if not 0 <= self.stages <= 64:
+            raise GraphError(f"an unrolled node of {self.stages} pipeline stages: give it 0 to 64")
 
 
 Engine = Unrolled
@@ -46,11 +50,18 @@ class Plan:
             raise GraphError(f"a clock of {self.clock_mhz} MHz is outside 1..2000 MHz")
 
     def check(self, graph: Graph) -> None:
-        """Raises GraphError unless the plan has exactly one engine for each node of the graph."""
+        """Raises GraphError unless each node of the graph has an engine that fits it."""
         names = {node.name for node in graph.nodes}
         if set(self.engines) != names:
             odd = ", ".join(sorted(set(self.engines) ^ names))
             raise GraphError(f"plan and graph {graph.name} disagree about the nodes {odd}")
+        for node in graph.nodes:
+            stages = self.engines[node.name].stages
+            if (stages == 0) != isinstance(node.op, BitPlanes):
+                raise GraphError(
+                    f"node {node.name} ({node.kind}) has {stages} pipeline stages: "
+                    "wiring has none, everything else at least one"
+                )
 
     @property
     def latency(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwright.models.graph.codecs import decode
-from bitwright.models.graph.ops import Dense, Node, Requantize, Threshold
+from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Requantize, Threshold
 from bitwright.models.graph.types import Value
 
 Bounds = npt.NDArray[np.object_]
@@ -55,6 +55,13 @@ def output_interval(node: Node, sources: list[Interval]) -> Interval:
             low, high = op.limits(node.output.type)
             ends = _ordered(_requantize(op, x.low), _requantize(op, x.high))
             return Interval(np.clip(ends.low, low, high), np.clip(ends.high, low, high))
+        case Lookup():
+            return _looked_up(op, x)
+        case BitPlanes():
+            most = max(int(x.high.max()), 0).bit_length()
+            high = sum(1 << j for j, plane in enumerate(op.planes) if plane < most)
+            channels = len(x.low)
+            return Interval(np.zeros(channels, object), np.full(channels, high, object))
         case _:
             assert_never(op)
 
@@ -78,6 +85,18 @@ def partial_sums(
 
 def _ordered(a: Bounds, b: Bounds) -> Interval:
     return Interval(np.minimum(a, b), np.maximum(a, b))
+
+
+def _looked_up(op: Lookup, x: Interval) -> Interval:
+    rows = [op.table[c % len(op.table)] for c in range(len(x.low))]
+    found = [
+        row[int(low) - op.lowest : int(high) - op.lowest + 1]
+        for row, low, high in zip(rows, x.low, x.high, strict=True)
+    ]
+    return Interval(
+        np.array([int(f.min()) for f in found], object),
+        np.array([int(f.max()) for f in found], object),
+    )
 
 
 def _threshold(op: Threshold, x: Bounds) -> Bounds:

@@ -17,7 +17,15 @@ from threadpoolctl import ThreadpoolController
 from bitwright.models.errors import GraphError, InputError
 from bitwright.models.graph.codecs import IntArray, decode
 from bitwright.models.graph.graph import Graph
-from bitwright.models.graph.ops import Dense, Node, Requantize, Rounding, Threshold
+from bitwright.models.graph.ops import (
+    BitPlanes,
+    Dense,
+    Lookup,
+    Node,
+    Requantize,
+    Rounding,
+    Threshold,
+)
 from bitwright.models.graph.types import IntType, Value
 
 Tensor = npt.NDArray[Any]  # float32, float64 or int64; always integers
@@ -105,6 +113,10 @@ def _kernel(node: Node, low: int, high: int) -> Kernel:
             return _threshold(op, low, high)
         case Requantize():
             return _requantize(op, node.output.type, max(-low, high))
+        case Lookup():
+            return _lookup(op)
+        case BitPlanes():
+            return lambda x: _bit_planes(op, x.astype(np.int64))
         case _:
             assert_never(op)
 
@@ -172,6 +184,19 @@ def _requantize(op: Requantize, kind: IntType, largest: int) -> Kernel:
         return y
 
     return scale
+
+
+def _lookup(op: Lookup) -> Kernel:
+    channels, entries = op.table.shape
+    first = np.arange(channels) * entries - op.lowest
+    return lambda x: op.table.ravel().take(x.astype(np.int64) + first)
+
+
+def _bit_planes(op: BitPlanes, x: IntArray) -> Tensor:
+    y = np.zeros_like(x)
+    for j, plane in enumerate(op.planes):
+        y |= (x >> plane & 1) << j
+    return y
 
 
 def _round_int64(numerator: Tensor, shift: int, rounding: Rounding) -> Tensor:

@@ -22,7 +22,7 @@ import numpy as np
 from bitwright.models.errors import BitwrightError, GraphError, StorageError
 from bitwright.models.graph.codecs import Codebook, Codec, IntArray, Plain, Tiled
 from bitwright.models.graph.graph import Graph
-from bitwright.models.graph.ops import Dense, Node, Op, Requantize, Threshold
+from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Op, Requantize, Threshold
 from bitwright.models.graph.types import IntType, Port, Value
 
 FORMAT = 1
@@ -172,6 +172,10 @@ def _node_to_json(node: Node, arrays: dict[str, IntArray]) -> Json:
         case Requantize():
             fields = {name: put(name, getattr(op, name)) for name in ("multiplier", "bias")}
             fields |= {"shift": op.shift, "rounding": op.rounding, "narrow": op.narrow}
+        case Lookup():
+            fields = {"table": put("table", op.table), "lowest": op.lowest}
+        case BitPlanes():
+            fields = {"planes": list(op.planes)}
         case _:
             assert_never(op)
     return {"op": node.kind, **fields, "inputs": list(node.inputs),
@@ -229,6 +233,10 @@ def _op_from_json(fields: Json, arrays: dict[str, IntArray]) -> Op:
                 fields["rounding"],
                 bool(fields["narrow"]),
             )
+        case "lookup":
+            return Lookup(arrays[fields["table"]], int(fields["lowest"]))
+        case "bitplanes":
+            return BitPlanes(tuple(int(plane) for plane in fields["planes"]))
         case other:
             raise GraphError(f"unknown operation {other!r}")
 
