@@ -122,6 +122,7 @@ def train(
             if checkpoint is not None:
                 _save(checkpoint, identity, model, adam, losses)
             bar.update(task, advance=1, loss=f"{losses[-1]:.3f}")
+        _settle(model, x, recipe.batch)
     return Trained(tuple(losses), accuracy(model, data.x_test, data.y_test))
 
 
@@ -169,6 +170,26 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _settle(model: nn.Module, x: torch.Tensor, batch: int) -> None:
+    """Set batch-norm statistics to those of all training rows under the final weights.
+
+    A running mean remembers earlier weights, and few-bit layers change by whole steps.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average
+        norm.train()
+    with torch.no_grad():
+        for rows in torch.split(x, max(batch, 256)):
+            model(rows)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
 
 
 def _sparsity_now(recipe: Recipe, path: str, epoch: int) -> float:

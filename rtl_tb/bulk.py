@@ -1,0 +1,231 @@
+"""Bulk simulation: every vector of a data set through the design, at compiled speed.
+
+`build(design, folder).verify(x, expected)` streams all vectors at full rate, measures latency and
+initiation interval, and streams a part of them again with random pauses on both sides.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitwright.models.errors import InputError, StorageError, ToolError
+from bitwright.models.graph import IntArray
+from bitwright.models.graph.reference import check_batch
+from bitwright.rtl_tb.design import Design
+from bitwright.rtl_tb.tools import run
+from bitwright.rtl_tb.vectors import Beats, beat_bytes, dirty_padding, pack, unpack
+from bitwright.rtl_tb.verilate import Model, verilate
+
+_ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Simulation:
+    """What came out of one run.
+
+    outputs: shape (batch, *output shape). latency: cycles from the clock edge that took the first
+    vector to the one that handed its result over. interval: most cycles between two results, None
+    for a single vector. Both are the design's own only in a run without pauses.
+    """
+
+    outputs: IntArray
+    latency: int
+    interval: int | None
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How a design did against expected outputs.
+
+    mismatches: vectors whose output differs or never came, at full rate. latency, interval:
+    measured at full rate; None where too few results came. faults: everything wrong, in sentences;
+    a wrong value, a broken rule of AXI4-Stream, cycles other than predicted.
+    """
+
+    vectors: int
+    mismatches: int
+    paused_vectors: int
+    paused_mismatches: int
+    latency: int | None
+    interval: int | None
+    faults: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing at all was wrong."""
+        return not self.faults
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Run:
+    """One run of the harness: the beats that came out, which may be fewer than went in."""
+
+    beats: Beats
+    accepted: int
+    emitted: int
+    cycles: int
+    latency: int | None
+    interval: int | None
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A compiled design."""
+
+    design: Design
+    model: Model
+
+    def simulate(
+        self, x: npt.ArrayLike, *, seed: int = 0, waves: str | os.PathLike[str] | None = None
+    ) -> Simulation:
+        """Stream vectors through the design.
+
+        x: integers, shape (batch, *input shape). seed: 0 for full rate, else of the random pauses
+        on both sides and of the packets' lengths. waves: record this FST file.
+
+        Raises:
+            InputError: vectors of another shape or range, or none.
+            ToolError: the simulation failed, the design stopped, or it broke AXI4-Stream.
+            StorageError: a file cannot be written.
+        """
+        done = self._run(self._check(x), seed, waves)
+        if done.faults:
+            raise ToolError(f"simulating {self.design.top}: {'; '.join(done.faults)}")
+        assert done.latency is not None  # or there would be a fault
+        outputs = unpack(done.beats, self.design.output)
+        return Simulation(outputs, done.latency, done.interval, done.cycles)
+
+    def verify(
+        self,
+        x: npt.ArrayLike,
+        expected: npt.ArrayLike,
+        *,
+        seed: int = 1,
+        paused: int = 4096,
+        waves: str | os.PathLike[str] | None = None,
+    ) -> Verification:
+        """Compare the design with expected outputs, cycles with the design's, every rule kept.
+
+        x, expected: integers, shapes (batch, *input shape) and (batch, *output shape). paused: how
+        many of the vectors are streamed again with random pauses. waves: record the run at full
+        rate as this FST file. Raises what `simulate` raises, but a design that does wrong, stops
+        or breaks the protocol is reported and not raised.
+        """
+        vectors = self._check(x)
+        wanted = check_batch(self.design.output, expected)
+        if len(wanted) != len(vectors):
+            raise InputError(f"{len(vectors)} vectors with {len(wanted)} expected outputs")
+        full = self._run(vectors, 0, waves)
+        mismatches, faults = self._compare(full, wanted)
+        faults += self._compare_cycles(full)
+        paused = min(paused, len(vectors))
+        paused_mismatches = 0
+        if paused:
+            again = self._run(vectors[:paused], max(seed, 1), None)
+            paused_mismatches, more = self._compare(again, wanted[:paused])
+            faults += tuple(f"with pauses: {fault}" for fault in more)
+        return Verification(len(vectors), mismatches, paused, paused_mismatches, full.latency,
+                            full.interval, faults)  # fmt: skip
+
+    def _check(self, x: npt.ArrayLike) -> IntArray:
+        vectors = check_batch(self.design.input, x)
+        if len(vectors) == 0:
+            raise InputError("there are no vectors to simulate: give at least one")
+        return vectors
+
+    def _compare(self, done: _Run, wanted: IntArray) -> tuple[int, tuple[str, ...]]:
+        """Vectors that differ or are missing, and the run's faults with that one added."""
+        differs = np.ones(len(wanted), bool)
+        if done.emitted:
+            made = unpack(done.beats, self.design.output)
+            axes = tuple(range(1, made.ndim))
+            differs[: len(made)] = (made != wanted[: len(made)]).any(axis=axes)
+        count = int(differs.sum())
+        if not count:
+            return 0, done.faults
+        first = int(differs.argmax())
+        shown = made[first].tolist() if first < len(done.beats) else "nothing"
+        fault = (
+            f"{count} of {len(wanted)} outputs differ, first that of vector {first}: {shown} "
+            f"instead of {wanted[first].tolist()}"
+        )
+        return count, (*done.faults, fault)
+
+    def _compare_cycles(self, done: _Run) -> tuple[str, ...]:
+        faults = []
+        if done.latency not in (None, self.design.latency):
+            faults.append(f"latency {done.latency} cycles instead of {self.design.latency}")
+        if done.interval not in (None, self.design.interval):
+            faults.append(f"interval {done.interval} cycles instead of {self.design.interval}")
+        return tuple(faults)
+
+    def _run(self, x: IntArray, seed: int, waves: str | os.PathLike[str] | None) -> _Run:
+        if waves is not None and not self.model.waves:
+            raise InputError(f"{self.design.top} was built without waves: build it with waves=True")
+        # Within this many cycles a working design takes or gives a beat, whatever the pauses.
+        patience = 1000 + 64 * (self.design.latency + self.design.interval)
+        try:
+            if waves is not None:
+                Path(waves).parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="bitwright-") as name:
+                stimulus, result = Path(name) / "in", Path(name) / "out"
+                self._write_stimulus(x, stimulus)
+                output = run(
+                    [self.model.bulk, stimulus, result, str(len(x)), str(seed), str(patience),
+                     "-" if waves is None else Path(waves)],
+                    timeout_s=600.0 + len(x) * 0.1,
+                )  # fmt: skip
+                words = np.fromfile(result, "<u4")
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {error.filename or tempfile.gettempdir()} ({error.strerror}): make "
+                "room, or choose a place that can be written"
+            ) from None
+        rows = words.reshape(-1, -(-beat_bytes(self.design.output) // 4)).view(np.uint8)
+        return self._judge(output, rows[:, : beat_bytes(self.design.output)], len(x))
+
+    def _write_stimulus(self, x: IntArray, path: Path) -> None:
+        size = beat_bytes(self.design.input)
+        with path.open("wb") as file:
+            for start in range(0, len(x), _ROWS_AT_ONCE):
+                beats = pack(x[start : start + _ROWS_AT_ONCE], self.design.input, noise=True)
+                words = np.zeros((len(beats), -(-size // 4) * 4), np.uint8)
+                words[:, :size] = beats
+                file.write(words.data)
+
+    def _judge(self, output: str, beats: Beats, vectors: int) -> _Run:
+        try:
+            report = json.loads(output.splitlines()[-1])
+            accepted, emitted, cycles = (report[k] for k in ("accepted", "emitted", "cycles"))
+            faults = [
+                f"{name} (at {count} beats, first at output {first})"
+                for name, count, first in report["broken"]
+            ]
+        except (IndexError, KeyError, TypeError, ValueError):
+            raise ToolError(
+                f"the simulation of {self.design.top} ended with {output[-200:]!r} instead of its "
+                "report: build it again"
+            ) from None
+        if accepted < vectors:
+            faults.append(f"the design stopped: it took {accepted} of {vectors} vectors")
+        if emitted != accepted:
+            faults.append(f"{accepted} vectors went in and {emitted} results came out")
+        if dirty := dirty_padding(beats, self.design.output):
+            faults.append(f"the padding of m_axis_tdata is not zero in {dirty} beats")
+        return _Run(beats, accepted, emitted, cycles, report["latency"] if emitted else None,
+                    report["interval"] if emitted > 1 else None, tuple(faults))  # fmt: skip
+
+
+def build(design: Design, folder: str | os.PathLike[str], *, waves: bool = False) -> Simulator:
+    """Compile a design for simulation into a folder of its own, which is reused while it fits.
+
+    waves: able to record an FST. Raises ToolError and StorageError as `verilate` does.
+    """
+    return Simulator(design, verilate(design, folder, waves=waves))

@@ -1,0 +1,297 @@
+"""A cocotb bench for any AXI4-Stream design whose beats are whole vectors; it stands alone.
+
+It needs cocotb, numpy and one file, `vectors.npz` beside it or wherever BITWRIGHT_VECTORS points:
+
+    stimulus   uint8 (vectors, bytes of s_axis_tdata), least significant byte first
+    expected   uint8 (vectors, bytes of m_axis_tdata)
+    latency    cycles from the clock edge that takes a vector to the one that hands its result over
+    interval   cycles between two vectors at full rate
+
+What it measures goes to the log, and as JSON to the file that BITWRIGHT_MEASURED names.
+"""
+
+import json
+import os
+import random
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, repeat
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+
+PERIOD_NS = 10
+LOOK_EVERY = 64  # cycles between two looks at whether a test is done; then nothing more may come
+
+_FILE = Path(os.environ.get("BITWRIGHT_VECTORS") or Path(__file__).with_name("vectors.npz"))
+with np.load(_FILE, allow_pickle=False) as _arrays:
+    STIMULUS = [int.from_bytes(row.tobytes(), "little") for row in _arrays["stimulus"]]
+    EXPECTED = [int.from_bytes(row.tobytes(), "little") for row in _arrays["expected"]]
+    LATENCY, INTERVAL = int(_arrays["latency"]), int(_arrays["interval"])
+
+# Within this many cycles a working design takes or gives a beat, whatever the pauses.
+PATIENCE = 1000 + 64 * (LATENCY + INTERVAL)
+SOME = slice(0, 1000)  # of the vectors, where it is about the protocol more than the values
+
+Pauses = Iterator[bool]
+
+
+class Beat(NamedTuple):
+    """One transfer: tdata as one integer, tlast."""
+
+    data: int
+    last: bool
+
+
+def no_pauses() -> Pauses:
+    """Never pause."""
+    return repeat(False)
+
+
+def random_pauses() -> Pauses:
+    """Bursts, trickles and long waits, at random."""
+    while True:
+        share = random.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+        for _ in range(random.randrange(4, 64)):
+            yield random.random() < share
+
+
+class Source:
+    """Offers the queued beats, between which `pauses` may make it wait; never takes one back."""
+
+    def __init__(self, dut: Any) -> None:
+        self._valid, self._ready = dut.s_axis_tvalid, dut.s_axis_tready
+        self._data, self._last = dut.s_axis_tdata, dut.s_axis_tlast
+        self._offering = False
+        self.queue: deque[Beat] = deque()
+        self.pauses = no_pauses()
+        self.taken_at: list[int] = []  # the cycle of every handshake
+
+    def step(self, cycle: int, *, reset: bool) -> None:
+        """Right after a rising edge: note what it took, then offer for the next one."""
+        if reset:
+            self._offering = False
+        elif self._offering and self._ready.value:
+            self.queue.popleft()
+            self.taken_at.append(cycle)
+            self._offering = False
+        if self._offering:
+            return
+        self._offering = not reset and bool(self.queue) and not next(self.pauses)
+        self._valid.value = self._offering
+        if self._offering:
+            self._data.value, self._last.value = self.queue[0]
+        elif self.queue:  # on offer to nobody: a design must not look at it
+            self._data.value, self._last.value = self.queue[-1].data, not self.queue[-1].last
+
+
+class Sink:
+    """Takes beats, between which `pauses` may make it wait, and checks the rules on the way."""
+
+    def __init__(self, dut: Any) -> None:
+        self._valid, self._ready = dut.m_axis_tvalid, dut.m_axis_tready
+        self._data, self._last = dut.m_axis_tdata, dut.m_axis_tlast
+        self._willing = False
+        self._stalled: Beat | None = None
+        self.in_reset = False
+        self.beats: deque[Beat] = deque()
+        self.pauses = no_pauses()
+        self.given_at: list[int] = []  # the cycle of every handshake
+
+    def step(self, cycle: int, *, reset: bool) -> None:
+        """Right after a rising edge: judge and note what it showed, then be ready or not."""
+        if reset:
+            assert not (self.in_reset and self._valid.value), "m_axis_tvalid is high in reset"
+            self._stalled = None
+        else:
+            self._sample(cycle)
+        self.in_reset = reset
+        self._willing = not reset and not next(self.pauses)
+        self._ready.value = self._willing
+
+    def _sample(self, cycle: int) -> None:
+        if not self._valid.value:
+            assert self._stalled is None, "m_axis_tvalid dropped before the handshake"
+            return
+        beat = Beat(self._data.value.to_unsigned(), bool(self._last.value))
+        if self._stalled is not None:
+            assert beat.data == self._stalled.data, "m_axis_tdata changed while stalled"
+            assert beat.last == self._stalled.last, "m_axis_tlast changed while stalled"
+        if self._willing:
+            self.beats.append(beat)
+            self.given_at.append(cycle)
+        self._stalled = None if self._willing else beat
+
+
+class TB:
+    """Clock, reset, source and sink around one design."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.source, self.sink = Source(dut), Sink(dut)
+        self.cycle = 0
+        self._reset = True
+        dut.rst_ni.value = 0
+        dut.s_axis_tvalid.value = 0
+        dut.s_axis_tlast.value = 0
+        dut.s_axis_tdata.value = 0
+        dut.m_axis_tready.value = 0
+        Clock(dut.clk_i, PERIOD_NS, unit="ns").start()
+        cocotb.start_soon(self._run())
+
+    async def _run(self) -> None:
+        edge = RisingEdge(self.dut.clk_i)
+        while True:
+            await edge
+            self.cycle += 1
+            self.source.step(self.cycle, reset=self._reset)
+            self.sink.step(self.cycle, reset=self._reset)
+
+    async def cycles(self, count: int) -> None:
+        """Wait from the middle of one clock period to the middle of another."""
+        await Timer(count * PERIOD_NS, unit="ns")
+
+    async def reset(self, cycles: int = 4) -> None:
+        """Hold the design in reset, and forget every beat that was on its way."""
+        self.dut.rst_ni.value = 0
+        self._reset = True
+        self.source.queue.clear()
+        await self.cycles(cycles)
+        self.sink.beats.clear()
+        self.source.taken_at.clear()
+        self.sink.given_at.clear()
+        self.dut.rst_ni.value = 1
+        self._reset = False
+
+    def send(self, data: Sequence[int], *, packet: Iterator[int] | None = None) -> list[Beat]:
+        """Queue vectors as packets of the lengths that `packet` gives; the last one ends there."""
+        beats, left = [], 0
+        for i, word in enumerate(data):
+            left = (next(packet) if packet else len(data)) if left == 0 else left
+            left -= 1
+            beats.append(Beat(word, left == 0 or i == len(data) - 1))
+        self.source.queue.extend(beats)
+        return beats
+
+    async def arrive(self, count: int) -> None:
+        """Wait until everything queued was taken and `count` results came, and listen for more."""
+        waited, before = 0, (-1, -1)
+        while len(self.sink.beats) < count or self.source.queue:
+            now = (len(self.source.taken_at), len(self.sink.given_at))
+            waited = waited + LOOK_EVERY if now == before else 0
+            assert waited < PATIENCE, (
+                f"the design stopped: it took {now[0]} vectors and gave {now[1]} results"
+            )
+            assert now[1] <= now[0], f"{now[0]} vectors went in and {now[1]} results came out"
+            before = now
+            await self.cycles(LOOK_EVERY)
+        await self.cycles(LOOK_EVERY + LATENCY)
+
+    async def expect(self, data: Sequence[int], sent: Sequence[Beat]) -> None:
+        """Wait for the results, compare them one by one, and let the sink end empty."""
+        await self.arrive(len(data))
+        for i, (word, beat) in enumerate(zip(data, sent, strict=True)):
+            made = self.sink.beats.popleft()
+            assert made.data == word, f"result {i} is 0x{made.data:x} instead of 0x{word:x}"
+            assert made.last == beat.last, f"m_axis_tlast is {made.last:d} at result {i}"
+        assert not self.sink.beats, f"{len(self.sink.beats)} beats more than vectors went in"
+
+
+async def started(dut: Any) -> TB:
+    """A bench whose design has just come out of reset."""
+    tb = TB(dut)
+    await Timer(PERIOD_NS // 2, unit="ns")  # away from the rising edges, and so from every race
+    await tb.reset()
+    return tb
+
+
+def packet_lengths() -> Iterator[int]:
+    """Packets of one to nine vectors, single ones often."""
+    while True:
+        yield random.choice((1, 1, 2, 3, 5, 9))
+
+
+@cocotb.test()
+async def full_rate(dut: Any) -> None:
+    """Every vector, without a pause on either side."""
+    tb = await started(dut)
+    await tb.expect(EXPECTED, tb.send(STIMULUS))
+
+
+@cocotb.test()
+async def latency_and_interval(dut: Any) -> None:
+    """The cycles are the predicted ones: of vectors alone, and of a stream."""
+    tb = await started(dut)
+    alone, gaps = set(), set()
+    for count in (1, 1, 1, len(STIMULUS[SOME])):
+        tb.source.taken_at.clear()
+        tb.sink.given_at.clear()
+        tb.send(STIMULUS[:count])
+        await tb.arrive(count)
+        given = tb.sink.given_at
+        alone.add(given[0] - tb.source.taken_at[0])
+        gaps |= {after - before for before, after in pairwise(given)}
+        assert len(given) == count, f"{count} vectors went in and {len(given)} results came out"
+        tb.sink.beats.clear()
+    measured = {"latency": max(alone), "interval": max(gaps, default=None)}
+    dut._log.info("measured %s", measured)
+    if path := os.environ.get("BITWRIGHT_MEASURED"):
+        Path(path).write_text(json.dumps(measured) + "\n")
+    assert alone == {LATENCY}, f"latency {sorted(alone)} cycles instead of {LATENCY}"
+    assert gaps <= {INTERVAL}, f"interval {sorted(gaps)} cycles instead of {INTERVAL}"
+
+
+@cocotb.test()
+@cocotb.parametrize(side=["source", "sink", "both"])
+async def pauses(dut: Any, side: str) -> None:
+    """Random pauses on one side, then on both."""
+    tb = await started(dut)
+    if side != "sink":
+        tb.source.pauses = random_pauses()
+    if side != "source":
+        tb.sink.pauses = random_pauses()
+    sent = tb.send(STIMULUS[SOME], packet=packet_lengths())
+    await tb.expect(EXPECTED[SOME], sent)
+
+
+@cocotb.test()
+async def tlast(dut: Any) -> None:
+    """Packets of every length keep theirs, at full rate, and single vectors too."""
+    tb = await started(dut)
+    for lengths in (repeat(1), packet_lengths()):
+        sent = tb.send(STIMULUS[SOME], packet=lengths)
+        await tb.expect(EXPECTED[SOME], sent)
+
+
+@cocotb.test()
+async def valid_before_ready(dut: Any) -> None:
+    """A result is offered to a sink that is not ready, and waits (ARM IHI 0051A, section 2.2.1)."""
+    tb = await started(dut)
+    tb.sink.pauses = repeat(True)
+    sent = tb.send(STIMULUS[SOME])
+    await tb.cycles(PATIENCE)
+    assert dut.m_axis_tvalid.value, "m_axis_tvalid waits for m_axis_tready"
+    tb.sink.pauses = no_pauses()
+    await tb.expect(EXPECTED[SOME], sent)
+
+
+@cocotb.test()
+@cocotb.parametrize(stalled=[False, True])
+async def reset_inside_a_packet(dut: Any, stalled: bool) -> None:
+    """Reset with vectors in every stage: nothing of them comes out, and what follows is right."""
+    tb = await started(dut)
+    if stalled:
+        tb.sink.pauses = repeat(True)
+    tb.send(STIMULUS[SOME])
+    await tb.cycles(LATENCY + 3)
+    assert tb.source.taken_at, "the design took no vector"
+    await tb.reset(cycles=2)
+    tb.sink.pauses = no_pauses()
+    await tb.cycles(LATENCY + LOOK_EVERY)
+    assert not tb.sink.beats, f"{len(tb.sink.beats)} stale beats came out after the reset"
+    # The other end of the vectors, so that a stale one cannot pass for a right one.
+    await tb.expect(EXPECTED[::-1][SOME], tb.send(STIMULUS[::-1][SOME]))

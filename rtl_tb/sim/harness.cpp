@@ -1,0 +1,231 @@
+// Drives a verilated AXI4-Stream design with whole vectors from a file, and writes what comes out.
+//
+// One beat is one vector: 32-bit words, least significant first, `words` of them per beat. Around
+// each clock edge the harness counts handshakes, watches the rules of AXI4-Stream on the output,
+// and measures cycles. It judges no value: the caller compares. It ends with one line of JSON.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "Vtop.h"
+#include "verilated.h"
+#include "verilated_fst_c.h"
+
+namespace {
+
+constexpr int kResetCycles = 8;
+constexpr int kDrainCycles = 64;  // listened to after the last beat, in which nothing may come
+
+// Marsaglia's xorshift64*: the same stalls for the same seed on every machine.
+class Random {
+  public:
+    explicit Random(uint64_t seed) : state_{seed * 0x9E3779B97F4A7C15ULL + 1} {}
+    uint32_t next() {
+        state_ ^= state_ >> 12;
+        state_ ^= state_ << 25;
+        state_ ^= state_ >> 27;
+        return static_cast<uint32_t>((state_ * 0x2545F4914F6CDD1DULL) >> 32);
+    }
+
+  private:
+    uint64_t state_;
+};
+
+// Whether one side pauses in this cycle: never without a seed; otherwise with a probability that
+// changes every few dozen cycles, so that bursts, trickles and long waits all occur.
+class Pauses {
+  public:
+    Pauses(uint64_t seed, bool wanted) : random_{seed}, wanted_{wanted} {}
+    bool now() {
+        if (!wanted_) return false;
+        if (left_-- == 0) {
+            static constexpr uint32_t kEighths[] = {0, 1, 4, 7, 8};
+            eighths_ = kEighths[random_.next() % 5];
+            left_ = 8 + random_.next() % 56;
+        }
+        return random_.next() % 8 < eighths_;
+    }
+
+  private:
+    Random random_;
+    bool wanted_;
+    uint32_t left_ = 0;
+    uint32_t eighths_ = 0;
+};
+
+// A rule of the protocol, how often it was broken, and at which output beat first.
+struct Rule {
+    const char* name;
+    uint64_t broken = 0;
+    uint64_t first = 0;
+    void check(bool kept, uint64_t beat) {
+        if (!kept && broken++ == 0) first = beat;
+    }
+};
+
+// Bytes of a beat in a file.
+std::size_t whole_words(const WidePort& port) { return (port.bytes + 3) / 4 * 4; }
+
+[[noreturn]] void fail(const char* what, const char* path) {
+    std::fprintf(stderr, "cannot %s %s\n", what, path);
+    std::exit(2);
+}
+
+bool is_last(uint64_t seed, uint64_t beat) {
+    return Random{seed ^ (beat << 20)}.next() % 4 == 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 7) {
+        std::fprintf(stderr, "usage: %s IN OUT BEATS SEED PATIENCE WAVES (0, - for none)\n", argv[0]);
+        return 2;
+    }
+    const char *in_path = argv[1], *out_path = argv[2], *waves_path = argv[6];
+    const uint64_t beats = std::strtoull(argv[3], nullptr, 10);
+    const uint64_t seed = std::strtoull(argv[4], nullptr, 10);
+    const uint64_t patience = std::strtoull(argv[5], nullptr, 10);
+
+    Verilated::randReset(2);  // registers without a reset begin at random
+    Verilated::randSeed(static_cast<int>(seed % 0x7fffffff) + 1);
+    const bool tracing = std::strcmp(waves_path, "-") != 0;
+    Verilated::traceEverOn(tracing);
+    const auto top = std::make_unique<Vtop>();
+    const WidePort &in = top->s_axis_tdata, &out = top->m_axis_tdata;
+    const std::size_t in_stride = whole_words(in), out_stride = whole_words(out);
+
+    const std::size_t in_bytes = beats * in_stride;
+    const int in_file = open(in_path, O_RDONLY);
+    struct stat in_stat {};
+    if (in_file < 0 || fstat(in_file, &in_stat) != 0) fail("open", in_path);
+    if (static_cast<std::size_t>(in_stat.st_size) != in_bytes) fail("use the size of", in_path);
+    void* const mapped = mmap(nullptr, in_bytes, PROT_READ, MAP_PRIVATE, in_file, 0);
+    if (mapped == MAP_FAILED) fail("map", in_path);
+    const auto* const stimulus = static_cast<const char*>(mapped);
+    std::FILE* const out_file = std::fopen(out_path, "wb");
+    if (out_file == nullptr) fail("create", out_path);
+
+    VerilatedFstC waves;
+    if (tracing) {
+        top->trace(&waves, 99);
+        waves.open(waves_path);
+        if (!waves.isOpen()) fail("create", waves_path);
+    }
+
+    uint64_t time_ns = 0;
+    // Half a clock period of 10 ns, ending in the given level.
+    const auto half_period = [&](bool level) {
+        top->clk_i = level;
+        top->eval_step();
+        if (tracing) waves.dump(time_ns);
+        time_ns += 5;
+    };
+
+    top->rst_ni = 0;
+    top->s_axis_tvalid = 0;
+    top->s_axis_tlast = 0;
+    top->m_axis_tready = 0;
+    for (int i = 0; i < kResetCycles; ++i) {
+        half_period(false);
+        half_period(true);
+    }
+    top->rst_ni = 1;
+
+    Pauses source{2 * seed, seed != 0}, sink{2 * seed + 1, seed != 0};
+    Rule valid_held{"m_axis_tvalid dropped before the handshake"};
+    Rule data_held{"m_axis_tdata changed while stalled"};
+    Rule last_held{"m_axis_tlast changed while stalled"};
+    Rule last_right{"m_axis_tlast differs from that of the vector that went in"};
+    Rule not_early{"a beat came out that no vector accounts for"};
+
+    uint64_t accepted = 0, emitted = 0, cycle = 0, idle = 0, drain = 0;
+    uint64_t first_in = 0, latency = 0, interval = 0, previous_out = 0;
+    bool offering = false, stalled = false, held_last = false;
+    std::vector<char> held(out.bytes), record(out_stride);
+    Random noise{seed + 7};
+
+    // Ends when all is done and quiet, when nothing moves, or when beats come out of nothing.
+    while (drain < kDrainCycles && idle < patience && emitted < accepted + kDrainCycles) {
+        // The source may withhold a beat, but keeps one that it has offered.
+        offering = accepted < beats && (offering || !source.now());
+        top->s_axis_tvalid = offering;
+        if (offering) {
+            std::memcpy(in.at, stimulus + accepted * in_stride, in.bytes);
+            top->s_axis_tlast = is_last(seed, accepted);
+        } else if (beats > 0) {  // what a design must not look at
+            std::memcpy(in.at, stimulus + noise.next() % beats * in_stride, in.bytes);
+            top->s_axis_tlast = noise.next() & 1;
+        }
+        top->m_axis_tready = !sink.now();
+        half_period(false);
+
+        const bool takes = offering && top->s_axis_tready;
+        const bool valid = top->m_axis_tvalid;
+        const bool gives = valid && top->m_axis_tready;
+        if (stalled) {
+            valid_held.check(valid, emitted);
+            if (valid) {
+                data_held.check(std::memcmp(out.at, held.data(), out.bytes) == 0, emitted);
+                last_held.check(top->m_axis_tlast == held_last, emitted);
+            }
+        }
+        stalled = valid && !gives;
+        if (stalled) {
+            std::memcpy(held.data(), out.at, out.bytes);
+            held_last = top->m_axis_tlast;
+        }
+        if (gives) {
+            not_early.check(emitted < accepted, emitted);
+            last_right.check(top->m_axis_tlast == is_last(seed, emitted), emitted);
+            if (emitted == 0) {
+                latency = cycle - first_in;
+            } else if (cycle - previous_out > interval) {
+                interval = cycle - previous_out;
+            }
+            previous_out = cycle;
+            if (emitted < beats) {
+                std::memcpy(record.data(), out.at, out.bytes);
+                if (std::fwrite(record.data(), out_stride, 1, out_file) != 1)
+                    fail("write", out_path);
+            }
+            ++emitted;
+        }
+        if (takes) {
+            if (accepted++ == 0) first_in = cycle;
+            offering = false;
+        }
+        idle = takes || gives ? 0 : idle + 1;
+        drain = accepted == beats && emitted >= beats ? drain + 1 : 0;
+        half_period(true);
+        ++cycle;
+    }
+    top->final();
+    if (tracing) waves.close();
+    if (std::fclose(out_file) != 0) fail("write", out_path);
+
+    std::printf("{\"accepted\": %llu, \"emitted\": %llu, \"cycles\": %llu, \"latency\": %llu, "
+                "\"interval\": %llu, \"broken\": [",
+                static_cast<unsigned long long>(accepted), static_cast<unsigned long long>(emitted),
+                static_cast<unsigned long long>(cycle), static_cast<unsigned long long>(latency),
+                static_cast<unsigned long long>(interval));
+    const char* separator = "";
+    for (const Rule& rule : {valid_held, data_held, last_held, last_right, not_early}) {
+        if (rule.broken == 0) continue;
+        std::printf("%s[\"%s\", %llu, %llu]", separator, rule.name,
+                    static_cast<unsigned long long>(rule.broken),
+                    static_cast<unsigned long long>(rule.first));
+        separator = ", ";
+    }
+    std::printf("]}\n");
+    return 0;
+}

@@ -1,0 +1,244 @@
+"""From a design's SystemVerilog to the two programs that simulate it: bulk harness and cocotb.
+
+Verilator translates the design once, with only its ports public; the model is compiled once and
+linked with both mains. What does not depend on the design, Verilator's run-time and the
+precompiled header, is compiled once for a machine and kept in the user's cache folder.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import cocotb_tools.config
+
+from bitwright.models.errors import StorageError
+from bitwright.models.graph.storage import replaced_folder
+from bitwright.rtl_tb.design import Design
+from bitwright.rtl_tb.tools import compiler, cores, run, verilator, verilator_environment
+
+_SOURCES = Path(__file__).with_name("sim")
+
+# -O1 is where compiling and then simulating 100,000 vectors takes the least time together: -O2
+# compiles twice as long and gains a tenth, -O0 simulates twenty times slower.
+_FLAGS = ("-std=c++17", "-O1", "-pthread")
+_RUNTIME_FLAGS = ("-Og",)  # -O1 gains nothing there and takes verilated_vpi.cpp twice as long
+_DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
+            "-DVM_TRACE=1", "-DVM_TRACE_FST=1")  # fmt: skip
+_VERILATE = (
+    "--cc", "--quiet", "--vpi", "--no-timing", "--timescale", "1ns/1ns", "--prefix", "Vdesign",
+    "-Wno-fatal", "-Wno-lint", "-Wno-style",
+    # Longer functions take the compiler more than linear time.
+    "--output-split", "5000",
+)  # fmt: skip
+_TRACE = ("--trace-fst", "--trace-max-width", "0")
+# The slowest to compile first, so that the cores end together.
+_RUNTIME = ("verilated_vpi", "verilated", "verilated_fst_c", "verilated_threads")
+
+_SMALL_UNIT = 100_000  # bytes of C++ that are not worth a compiler of their own
+_LARGE_UNIT = 1_000_000  # bytes of C++ in one compiler, about 0.5 GB of its memory
+_TIMEOUT_S = 3600.0
+
+CACHE_VARIABLE = "BITWRIGHT_CACHE"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The two programs of a design, in a folder of their own."""
+
+    bulk: Path
+    cocotb: Path
+    waves: bool
+
+
+def verilate(design: Design, folder: str | os.PathLike[str], *, waves: bool = False) -> Model:
+    """Compile a design into `folder`, or return what is there if it was made from the same.
+
+    waves: able to record an FST, which makes compiling and simulating slower.
+
+    Raises:
+        ToolError: Verilator or the compiler is missing, or refuses the design.
+        StorageError: the folder holds something else, or it or the cache cannot be written.
+    """
+    target = Path(folder)
+    model = Model(target / "bulk", target / "cocotb" / design.top, waves)
+    key_file = target / "model.key"
+    if target.exists() and not key_file.is_file() and any(target.iterdir()):
+        raise StorageError(f"{target} exists and does not hold a model: choose another folder")
+    runtime = _runtime()
+    options = (*_VERILATE, *(_TRACE if waves else ()))
+    key = _key([runtime.name, design.top, *options], design.files)
+    if key_file.is_file() and key_file.read_text() == key:
+        return model
+    with replaced_folder(target) as fresh:
+        cpp = fresh / "cpp"
+        cpp.mkdir()
+        (cpp / "ports.vlt").write_text(_public_ports(design.top))
+        program, environment = verilator_environment()
+        run(
+            [program, *options, "--top-module", design.top, "-Mdir", cpp,
+             cpp / "ports.vlt", *(file.resolve() for file in design.files)],
+            timeout_s=_TIMEOUT_S, environment=environment,
+        )  # fmt: skip
+        (fresh / "cocotb").mkdir()
+        _compile_and_link(cpp, runtime, fresh / "bulk", fresh / "cocotb" / design.top)
+        shutil.rmtree(cpp)
+        (fresh / key_file.name).write_text(key)
+    return model
+
+
+def _compile_and_link(cpp: Path, runtime: Path, bulk: Path, cocotb: Path) -> None:
+    units = _units(cpp)
+
+    def compile_unit(unit: Path) -> None:
+        _cxx("-include", runtime / "pch.h", "-I", cpp, "-I", _SOURCES, "-c", unit,
+             "-o", unit.with_suffix(".o"))  # fmt: skip
+
+    _in_parallel(compile_unit, units)
+    model = [unit.with_suffix(".o") for unit in units]
+    model += [runtime / f"{name}.o" for name in _RUNTIME]
+    _cxx(runtime / "harness.o", *model, "-o", bulk)
+    libraries = cocotb_tools.config.libs_dir
+    _cxx(runtime / "verilator.o", *model, "-o", cocotb,
+         f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator")  # fmt: skip
+
+
+def _units(cpp: Path) -> list[Path]:
+    """Translation units that each include some of Verilator's files, evenly by size.
+
+    The headers are read once per unit, so there are few: one a core, unless that would be large.
+    """
+    shutil.copy(_SOURCES / "model.cpp", cpp)
+    sources = sorted(cpp.glob("*.cpp"), key=lambda file: (-file.stat().st_size, file.name))
+    total = sum(file.stat().st_size for file in sources)
+    count = max(1, min(cores(), total // _SMALL_UNIT), -(-total // _LARGE_UNIT))
+    shares: list[list[Path]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for file in sources:
+        least = sizes.index(min(sizes))
+        shares[least].append(file)
+        sizes[least] += file.stat().st_size
+    units = []
+    for i, share in enumerate(shares):
+        unit = cpp / f"unit{i}.cxx"
+        unit.write_text("".join(f'#include "{file.name}"\n' for file in share))
+        units.append(unit)
+    return units
+
+
+def _public_ports(top: str) -> str:
+    """Verilator's configuration that lets cocotb see the ports, and nothing else.
+
+    Every public signal is kept and stored: making all of them public, as cocotb's own build does,
+    compiled forty times longer on an unrolled network.
+    """
+    lines = [f'public_flat_rw -module "{top}" -var "{name}"\n'
+             for name in ("clk_i", "rst_ni", "s_axis_*", "m_axis_*")]  # fmt: skip
+    return "`verilator_config\n" + "".join(lines)
+
+
+def _runtime() -> Path:
+    """The folder with Verilator's compiled run-time and the precompiled header."""
+    include = verilator().root / "include"
+    sources = sorted(p for p in include.rglob("*") if p.suffix in (".h", ".cpp"))
+    own = [*sorted(p for p in _SOURCES.iterdir() if p.is_file()), *_mains()]
+    words = (
+        verilator().version,
+        compiler().identity,
+        *_FLAGS,
+        *_RUNTIME_FLAGS,
+        *_DEFINES,
+        str(include),
+    )
+    cache = _cache_folder()
+    target = cache / f"verilator-{_key(words, [*sources, *own])[:16]}"
+    if target.is_dir():
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".verilator-", dir=cache))
+        try:
+            _compile_runtime(include, fresh)
+            fresh.chmod(0o755)
+            try:
+                fresh.rename(target)
+            except OSError:
+                if not target.is_dir():  # else another process was faster, with the same content
+                    raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the cache folder {cache} ({error.strerror or error}): set "
+            f"{CACHE_VARIABLE} to a folder that can be written, on a disk with room"
+        ) from None
+    return target
+
+
+def _compile_runtime(include: Path, folder: Path) -> None:
+    header = folder / "pch.h"
+    header.write_text('#include "verilated.h"\n')
+    sources = [*(include / f"{name}.cpp" for name in _RUNTIME), *_mains()]
+
+    def compile_one(source: Path) -> None:
+        if source == header:
+            _cxx("-x", "c++-header", header, "-o", f"{header}.gch")
+        else:
+            _cxx(*_RUNTIME_FLAGS, "-I", _SOURCES, "-c", source, "-o", folder / f"{source.stem}.o")
+
+    _in_parallel(compile_one, [*sources, header])
+
+
+def _mains() -> tuple[Path, Path]:
+    """The C++ mains: ours for bulk simulation, and cocotb's."""
+    share = Path(cocotb_tools.config.share_dir)
+    return _SOURCES / "harness.cpp", share / "lib" / "verilator" / "verilator.cpp"
+
+
+def _cache_folder() -> Path:
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).absolute()
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base).absolute() / "bitwright"
+    return Path("~/.cache/bitwright").expanduser().absolute()
+
+
+def _cxx(*arguments: str | Path) -> None:
+    include = verilator().root / "include"
+    run(
+        [compiler().program, *_FLAGS, *_DEFINES, "-I", include, "-I", include / "vltstd",
+         *arguments],
+        timeout_s=_TIMEOUT_S,
+    )  # fmt: skip
+
+
+def _in_parallel(work: Callable[[T], None], items: Sequence[T]) -> None:
+    """Do `work` on every item, one a core; the first error is raised and ends the queue."""
+    with ThreadPoolExecutor(cores()) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _key(words: Sequence[str], files: Sequence[Path]) -> str:
+    sha = hashlib.sha256()
+    for word in words:
+        sha.update(f"{len(word)}:{word}".encode())
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise StorageError(f"cannot read {file}: {error.strerror}") from None
+        sha.update(f"{file.name}:{len(content)}:".encode())
+        sha.update(content)
+    return sha.hexdigest()

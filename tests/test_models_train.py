@@ -1,0 +1,171 @@
+"""Training: the same weights every time, also after a kill; pruning; refusals."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from brevitas import nn as qnn
+from brevitas.quant import fixed_point
+from torch import nn
+
+from bitwright.models import train as training
+from bitwright.models.data import Dataset
+from bitwright.models.errors import InputError, StorageError
+from bitwright.models.train import Recipe, Trained, accuracy, train
+
+torch.set_num_threads(1)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(5)
+    act = fixed_point.Uint8ActPerTensorFixedPointMaxInit
+    return nn.Sequential(
+        OrderedDict(
+            inp=qnn.QuantIdentity(act_quant=act, bit_width=4, max_val=1.0),
+            fc1=qnn.QuantLinear(6, 12, bias=False, weight_bit_width=4),
+            bn=nn.BatchNorm1d(12),
+            act=qnn.QuantReLU(act_quant=act, bit_width=3, max_val=2.0),
+            drop=nn.Dropout(0.1),
+            fc2=qnn.QuantLinear(12, 3, bias=True, weight_bit_width=4),
+        )
+    )
+
+
+def blobs(seed: int = 0) -> Dataset:
+    """Three clouds of points in six dimensions."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(240) % 3
+    x = rng.normal(0, 0.1, (240, 6)) + np.eye(3).repeat(2, axis=1)[y] * 0.5
+    x = x.clip(0, 1).astype(np.float32)
+    return Dataset(x[:180], y[:180], x[180:], y[180:], ("a", "b", "c"), f"blobs {seed}")
+
+
+RECIPE = Recipe(epochs=6, batch=16, learning_rate=2e-2, seed=3, sparsity={"fc1": 0.5})
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def run(recipe: Recipe = RECIPE, **kwargs: object) -> tuple[nn.Module, Trained]:
+    model = network()
+    return model, train(model, blobs(), recipe, **kwargs)  # type: ignore[arg-type]
+
+
+def test_it_learns_and_says_how_well() -> None:
+    model, result = run()
+    assert result.losses[-1] < result.losses[0] / 2
+    assert result.accuracy > 0.9
+    assert not model.training
+    assert accuracy(model, blobs().x_test, blobs().y_test) == result.accuracy
+
+
+def test_one_seed_makes_one_network_and_leaves_the_global_one_alone() -> None:
+    torch.manual_seed(123)
+    expected = torch.rand(1)
+    first, one = run()
+    torch.manual_seed(99)  # what came before must not matter
+    second, two = run()
+    assert one == two
+    assert same(weights(first), weights(second))
+    other, _ = run(Recipe(epochs=6, batch=16, learning_rate=2e-2, seed=4))
+    assert not same(weights(first), weights(other))
+    model = network()
+    torch.manual_seed(123)
+    train(model, blobs(), RECIPE)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uninterrupted, expected = run()
+    checkpoint = tmp_path / "deep" / "run.pt"
+    whole = training._epoch
+
+    def killed(model: nn.Module, *rest: object) -> float:
+        if rest[4] == 4:  # the fifth epoch
+            raise KeyboardInterrupt
+        return whole(model, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint=checkpoint)
+    monkeypatch.undo()
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["run.pt"]
+    resumed, result = run(checkpoint=checkpoint)
+    assert result == expected
+    assert same(weights(resumed), weights(uninterrupted))
+    # A finished run is only loaded.
+    again, result = run(checkpoint=checkpoint)
+    assert result == expected and same(weights(again), weights(uninterrupted))
+
+
+def test_a_kill_while_writing_leaves_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "run.pt"
+    run(Recipe(epochs=1), checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+
+    def fails(state: object, file: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fails)
+    with pytest.raises(StorageError, match="No space left"):
+        training._save(checkpoint, "x", network(), torch.optim.Adam(network().parameters()), [])
+    assert checkpoint.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.pt"
+    run(Recipe(epochs=1), checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+    with pytest.raises(StorageError, match="of a run with other data, layers or settings"):
+        run(Recipe(epochs=2), checkpoint=checkpoint)
+    with pytest.raises(StorageError, match="of a run with other data"):
+        train(network(), blobs(1), Recipe(epochs=1), checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == before
+    checkpoint.write_bytes(before[: len(before) // 2])
+    with pytest.raises(StorageError, match=r"is damaged .*: delete it to train anew"):
+        run(Recipe(epochs=1), checkpoint=checkpoint)
+
+
+def test_pruning_reaches_its_share_and_keeps_the_largest() -> None:
+    model, _ = run()
+    assert isinstance(model.fc1.weight, torch.Tensor)
+    assert int((model.fc1.weight == 0).sum()) == round(0.5 * 72)
+    assert int((model.fc2.weight == 0).sum()) == 0
+    shares = [
+        training._sparsity_now(Recipe(epochs=100, sparsity={"a": 0.8}), "a", e) for e in range(100)
+    ]
+    assert shares[0] == 0 and shares == sorted(shares)
+    assert shares[68] < shares[70] == pytest.approx(0.8) == shares[99]
+    mask = training._mask(torch.tensor([[3.0, -1.0], [0.5, -4.0]]), 0.5)
+    assert mask.tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (lambda: Recipe(epochs=0), "all must be above 0"),
+        (lambda: Recipe(learning_rate=0.0), "all must be above 0"),
+        (lambda: Recipe(sparsity={"fc1": 1.0}), "a sparsity of 1.0 for fc1 is outside 0..1"),
+        (lambda: Recipe(sparsity={"fc9": 0.5}), "'fc9', which has no weights"),
+        (
+            lambda: Recipe(epochs=3, learning_rate=1e30),
+            "the loss became .* lower the learning rate",
+        ),
+    ],
+)
+def test_bad_recipes(recipe: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(recipe())  # type: ignore[operator]
