@@ -12,9 +12,11 @@ import numpy as np
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph import (
+    BitPlanes,
     Dense,
     Graph,
     IntArray,
+    Lookup,
     Node,
     Op,
     Plain,
@@ -98,7 +100,7 @@ def _wrong_roundings(graph: Graph) -> _Wrong:
     for i, node in enumerate(graph.nodes):
         op = node.op
         match op:
-            case Dense():
+            case Dense() | Lookup() | BitPlanes():
                 continue
             case Threshold():
                 raised = Threshold(op.thresholds + 1, op.base, op.step)
@@ -131,6 +133,10 @@ def _permuted(op: Op, order: IntArray) -> Op:
             return Threshold(op.thresholds[order], op.base[order], op.step[order])
         case Requantize():
             return replace(op, multiplier=op.multiplier[order], bias=op.bias[order])
+        case Lookup():
+            return op if len(op.table) == 1 else replace(op, table=op.table[order])
+        case BitPlanes():
+            return op
         case _:
             assert_never(op)
 

@@ -9,10 +9,12 @@ from typing import assert_never
 import numpy as np
 
 from bitwright.models.graph import (
+    BitPlanes,
     Dense,
     Graph,
     Interval,
     IntType,
+    Lookup,
     Node,
     Requantize,
     Threshold,

@@ -7,14 +7,17 @@ checks the other. It is for simulation; synthesis gives it several times the are
 from typing import assert_never
 
 from bitwright.models.graph import (
+    BitPlanes,
     Dense,
     Graph,
+    Lookup,
     Node,
     Requantize,
     Threshold,
     Value,
     decode,
 )
+from bitwright.rtl_tb.layers import bit_planes
 from bitwright.rtl_tb.text import (
     concatenation,
     describe,

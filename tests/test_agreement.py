@@ -14,18 +14,22 @@ import numpy as np
 import pytest
 
 from bitwright.models.graph import (
+    BitPlanes,
+    Codebook,
+    Codec,
     Dense,
     Graph,
     IntArray,
     Interval,
     IntType,
+    Lookup,
     Node,
     Op,
     Plain,
     Plan,
     Port,
     Requantize,
-    Threshold,
+    Tiled,
     Unrolled,
     Value,
     derive_threshold,
@@ -110,12 +114,29 @@ def cases() -> Iterator[Graph]:
     chain = Chain("requantize_shift0", 2, IntType(6, False))
     yield chain.add(Requantize(np.array([1, -5]), np.array([0, 3]), 0), 2, IntType(6, True)).graph()
 
+    for kind, made in [(IntType(1, False), IntType(4, True)), (IntType(4, True), IntType(6, True)),
+                       (IntType(7, False), IntType(12, False))]:  # fmt: skip
+        for tables in (1, 5):
+            chain = Chain(f"lookup_{kind}_{made}_{tables}", 5, kind)
+            table = dice.integers(made.min, made.max + 1, (tables, 1 << kind.width))
+            yield chain.add(Lookup(table, kind.min), 5).graph()
+
+    chain = Chain("bit_planes", 4, IntType(6, False))
+    yield chain.add(BitPlanes((1, 3, 4)), 4, IntType(3, False)).graph()
+
+    tiled = Tiled(dice.choice([-1, 1], 18), (6, 9))
+    codebook = Codebook(dice.integers(0, 8, (6, 9)), dice.integers(-40, 40, (3, 8)))
+    for codec in (tiled, codebook):
+        chain = Chain(type(codec).__name__.lower(), 6, IntType(3, True))
+        yield chain.add(Dense(codec, dice.integers(-20, 20, 9)), 9).graph()
+
     # A network of all of them, where an error must also survive the layers after it.
     chain = Chain("network", 8, IntType(4, True))
     chain.add(dense(dice, 8, 12, 3), 12)
     scale = [Fraction(float(s)) for s in dice.normal(0, 0.1, 12)]
     op = derive_threshold(scale, [Fraction(0)] * 12, 0, 7, "half_even", chain.reach)
-    chain.add(op, 12, IntType(3, False)).add(dense(dice, 12, 9, 2), 9)
+    chain.add(op, 12, IntType(3, False)).add(BitPlanes((0, 2)), 12, IntType(2, False))
+    chain.add(Lookup(np.array([[0, 3, 4, 7]])), 12).add(dense(dice, 12, 9, 2), 9)
     shift = Requantize(np.ones(9, int), np.zeros(9, int), 2)
     yield chain.add(shift, 9, IntType(4, True)).add(dense(dice, 9, 4, 5), 4).graph()
 
@@ -139,7 +160,9 @@ def vectors(value: Value) -> IntArray:
 def test_hardware_equals_the_reference(tmp_path: Path, name: str, form: Form) -> None:
     graph = GRAPHS[name]
     stages = 1 + len(name) % 3
-    plan = Plan({node.name: Unrolled(stages) for node in graph.nodes})
+    plan = Plan(
+        {n.name: Unrolled(0 if isinstance(n.op, BitPlanes) else stages) for n in graph.nodes}
+    )
     design = emit(graph, plan, tmp_path / "rtl", form)
     x = vectors(graph.input)
     expected = evaluate(graph, x)
@@ -149,6 +172,7 @@ def test_hardware_equals_the_reference(tmp_path: Path, name: str, form: Form) ->
     assert len(np.unique(expected)) > 1  # a constant would agree with anything
 
 
-def test_every_operation_has_an_example() -> None:
-    used = {type(node.op) for graph in GRAPHS.values() for node in graph.nodes}
-    assert used == set(get_args(Op)) == {Dense, Threshold, Requantize}
+def test_every_operation_and_codec_has_an_example() -> None:
+    ops = [node.op for graph in GRAPHS.values() for node in graph.nodes]
+    assert {type(op) for op in ops} == set(get_args(Op))
+    assert {type(op.weights) for op in ops if isinstance(op, Dense)} == set(get_args(Codec))

@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
+    BitPlanes,
     Dense,
     IntArray,
     Interval,
     IntType,
+    Lookup,
     Node,
     Op,
     Plain,
@@ -212,7 +214,7 @@ def append(edge: Edge, name: str, op: Op, kind: IntType | None = None) -> Edge:
     match op:
         case Dense():
             made = op.bias.shape[0]
-        case Threshold() | Requantize():
+        case Threshold() | Requantize() | Lookup() | BitPlanes():
             made = edge.value.channels
         case _:
             assert_never(op)
