@@ -1,11 +1,12 @@
 """A graph and a plan to resources, cycles and clock, from formulas alone: no tool and no solver."""
 
+from dataclasses import replace
+
 from bitwright.cost_model.cost import Estimate
 from bitwright.cost_model.features import Features, Steps, features
-from bitwright.cost_model.formulas import critical_path, depth, resources
+from bitwright.cost_model.formulas import critical_path, depth, node_cost
 from bitwright.cost_model.targets import COEFFICIENTS, Delays
-from bitwright.models.errors import InputError
-from bitwright.models.graph import TARGETS, Graph, Plan, Target, Unrolled
+from bitwright.models.graph import Graph, Plan, Target, Unrolled
 
 MAX_STAGES = 64
 
@@ -23,7 +24,7 @@ def estimate(graph: Graph, plan: Plan) -> Estimate:
     for node in graph.nodes:
         stages = plan.engines[node.name].stages
         f = features(graph, node)
-        nodes[node.name] = resources(f, stages, coefficients)
+        nodes[node.name] = node_cost(f, stages, coefficients)
         slowest_ns = max(slowest_ns, critical_path(f, stages, coefficients.delays))
     return Estimate(
         target=plan.target,
@@ -40,23 +41,15 @@ def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
     A node that cannot meet it gets the stages that bring it nearest; `estimate(…).clock_mhz` then
     says how near.
 
-    Raises:
-        InputError: an unknown target.
-        GraphError: a clock outside the plan's limits.
+    Raises GraphError for an unknown target or a clock outside the plan's limits.
     """
-    if target not in TARGETS:
-        raise InputError(f"target {target!r} is not one of {', '.join(TARGETS)}")
-    coefficients = COEFFICIENTS[target]
-    return Plan(
-        {
-            node.name: Unrolled(
-                _stages(features(graph, node), 1e3 / clock_mhz, coefficients.delays)
-            )
-            for node in graph.nodes
-        },
-        target,
-        clock_mhz,
-    )
+    empty = Plan({}, target, clock_mhz)  # refuses what a plan refuses before anything is divided
+    delays = COEFFICIENTS[target].delays
+    engines = {
+        node.name: Unrolled(_stages(features(graph, node), 1e3 / clock_mhz, delays))
+        for node in graph.nodes
+    }
+    return replace(empty, engines=engines)
 
 
 def _stages(f: Features, period_ns: float, c: Delays) -> int:

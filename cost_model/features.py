@@ -46,7 +46,7 @@ class Sum:
     input_width: float
     """Mean bits of an input, weighted by the digits that read it."""
     sum_width: float
-    """Mean bits of an output."""
+    """Mean bits of an output without its trailing zeros."""
     constant_bits: int
     """Bits of the outputs to which a bias is added."""
     output_bits: int
@@ -155,6 +155,7 @@ def _sum(weights: IntArray, bias: IntArray, x: Interval, y: Interval, kind: IntT
     digits = signed_digits(odd)
     terms = digits.sum(axis=0)
     made = widths(y)
+    sums = np.where(made > 0, made - zeros, 0)  # what is added; trailing zeros are wires
     reads = digits.sum(axis=1)
     return Sum(
         inputs=int(rows.sum()),
@@ -164,7 +165,7 @@ def _sum(weights: IntArray, bias: IntArray, x: Interval, y: Interval, kind: IntT
         most=int(terms.max(initial=0)),
         positions=int(np.abs(odd).max(initial=0)).bit_length(),
         input_width=float(widths(x) @ reads / max(reads.sum(), 1)),
-        sum_width=float(made[made > 0].mean()) if made.any() else 0.0,
+        sum_width=float(sums[sums > 0].mean()) if (sums > 0).any() else 0.0,
         constant_bits=int(made[bias != 0].sum()),
         output_bits=int(np.maximum(registered, 0).sum()),
     )
@@ -181,8 +182,10 @@ def _registered(bias: IntArray, y: Interval, kind: IntType) -> IntArray:
         if low == high or b == 0:
             bits.append(0 if low == high else IntType.holding(int(low), int(high)).width)
             continue
-        term = IntType.holding(int(low - b), int(high - b))
-        constant = IntType.holding(int(b), int(b))
+        least, most = int(low - b), int(high - b)
+        if most <= 0:  # made as a positive sum and subtracted
+            least, most = -most, -least
+        term, constant = IntType.holding(least, most), IntType.holding(int(b), int(b))
         signed = term.signed or constant.signed
         wider = max(one.width + (signed and not one.signed) for one in (term, constant))
         bits.append(min(wider + 1, kind.width))
@@ -214,7 +217,7 @@ def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
 
 def _nonzero(rows: IntArray) -> IntArray:
     """How many different values, zero aside, each row holds."""
-    return _distinct(rows) - (rows == 0).any(axis=1)
+    return np.asarray(_distinct(rows) - (rows == 0).any(axis=1))
 
 
 def _distinct(rows: IntArray) -> IntArray:

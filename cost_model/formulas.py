@@ -129,7 +129,7 @@ def critical_path(f: Features, stages: int, c: Delays) -> float:
     return c.register + max(inner * c.adder, last * c.adder + whole.tables * c.lut)
 
 
-def resources(f: Features, stages: int, c: Coefficients) -> Cost:
+def node_cost(f: Features, stages: int, c: Coefficients) -> Cost:
     """The cells of a node with `stages` pipeline stages."""
     match f:
         case Sum():

@@ -5,6 +5,7 @@ linked with both mains. What does not depend on the design, Verilator's run-time
 precompiled header, is compiled once for a machine and kept in the user's cache folder.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -163,17 +164,16 @@ def _runtime() -> Path:
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".verilator-", dir=cache))
-        try:
-            _compile_runtime(include, fresh)
-            fresh.chmod(0o755)
-            try:
-                fresh.rename(target)
-            except OSError:
-                if not target.is_dir():  # else another process was faster, with the same content
-                    raise
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        with (cache / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process waits, and finds it made
+            if not target.is_dir():
+                fresh = Path(tempfile.mkdtemp(prefix=".verilator-", dir=cache))
+                try:
+                    _compile_runtime(include, fresh)
+                    fresh.chmod(0o755)
+                    fresh.rename(target)
+                finally:
+                    shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
         raise StorageError(
             f"cannot write the cache folder {cache} ({error.strerror or error}): set "

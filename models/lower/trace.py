@@ -65,6 +65,12 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Traced:
             raise UnsupportedError(f"{name} is {tensor.dtype}: call model.float() first")
         if tensor.device.type != "cpu":
             raise UnsupportedError(f"{name} is on {tensor.device}: call model.cpu() first")
+    for path, _ in model.named_modules():
+        if path and not all(path.split(".")):
+            raise UnsupportedError(
+                f"a layer's path is {path!r}, in which torch cannot find it again: name layers "
+                "without dots"
+            )
     tracer = _Tracer()
     if tracer.is_leaf_module(model, ""):
         raise UnsupportedError(

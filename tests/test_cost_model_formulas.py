@@ -1,0 +1,182 @@
+"""Structure of the formulas, and their error on the layers that their numbers come from."""
+
+import csv
+from dataclasses import replace
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from bitwright.cost_model.cost import Cost
+from bitwright.cost_model.features import Rescale, Steps, Sum
+from bitwright.cost_model.formulas import (
+    adder_cells,
+    critical_path,
+    cuts,
+    depth,
+    node_cost,
+    rescale_cells,
+    shared_additions,
+    step_luts,
+    sum_cut_bits,
+    sum_levels,
+)
+from bitwright.cost_model.targets import COEFFICIENTS
+from bitwright.models.graph import TARGETS, Target
+
+LAYER = Sum(
+    inputs=16,
+    columns=32,
+    digits=500,
+    separate=468,
+    most=22,
+    positions=4,
+    input_width=6.0,
+    sum_width=12.0,
+    constant_bits=384,
+    output_bits=400,
+)
+NOTHING = Sum(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0)
+
+
+def steps(width: float, levels: float, compared: float, selecting: float, out: float) -> Steps:
+    each = (np.full(4, float(v)) for v in (width, levels, compared, selecting, 0.0, out))
+    return Steps(*each)
+
+
+def rescaler(**changes: float) -> Rescale:
+    values = {
+        "input_width": 12.0, "digits": 2.0, "product_width": 15.0, "product_bits": 15.0,
+        "constant_bits": 14.0, "tie_bits": 6.0, "upper_bits": 3.0, "output_width": 4.0,
+    }  # fmt: skip
+    return Rescale(**{name: np.full(8, v) for name, v in {**values, **changes}.items()})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_more_of_anything_never_costs_less(target: Target) -> None:
+    c = COEFFICIENTS[target]
+    base = node_cost(LAYER, 2, c)
+    for wider in (
+        replace(LAYER, input_width=8.0, sum_width=14.0),
+        replace(LAYER, digits=600, separate=568),
+        replace(LAYER, constant_bits=500),
+        replace(LAYER, inputs=20, digits=625, separate=593),
+        replace(LAYER, columns=40, digits=625, separate=585),
+    ):
+        cost = node_cost(wider, 2, c)
+        assert cost.lut > base.lut and cost.carry >= base.carry and cost.ff >= base.ff, wider
+    few, many = (node_cost(steps(12, k, 8 * k, 12, 4), 1, c) for k in (3, 15))
+    assert many.lut > few.lut
+    for name in ("product_bits", "constant_bits", "tie_bits"):
+        assert node_cost(rescaler(**{name: 30.0}), 1, c).lut > node_cost(rescaler(), 1, c).lut
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nothing_costs_only_its_control(target: Target) -> None:
+    c = COEFFICIENTS[target]
+    assert node_cost(NOTHING, 1, c) == Cost(lut=1, ff=2)
+    assert node_cost(NOTHING, 3, c) == Cost(lut=1, ff=6)
+    assert node_cost(steps(8, 0, 0, 0, 0), 1, c) == Cost(lut=1, ff=2)
+
+
+def test_wires_cost_registers_only() -> None:
+    identity = replace(NOTHING, inputs=4, columns=4, digits=4, most=1, positions=1, output_bits=16)
+    assert node_cost(identity, 1, COEFFICIENTS["xc7"]) == Cost(lut=1, ff=16 + 2)
+
+
+def test_sharing() -> None:
+    assert 0 < shared_additions(LAYER) < LAYER.separate
+    # one column of 1-bit weights repeats nothing
+    single = replace(LAYER, columns=1, positions=1, digits=16, separate=15)
+    assert shared_additions(single) == 15
+    # the more columns and the denser, the larger the share that is saved
+    for more in (
+        replace(LAYER, columns=64, digits=1000),
+        replace(LAYER, inputs=16, digits=700),
+    ):
+        assert shared_additions(more) < shared_additions(LAYER)
+
+
+def test_levels_and_cuts() -> None:
+    assert sum_levels(NOTHING) == 0
+    assert sum_levels(replace(NOTHING, most=2, separate=1)) == 1
+    assert sum_levels(replace(NOTHING, most=9, separate=8, constant_bits=9)) == 5
+    assert cuts(LAYER, 1) == [] and cuts(LAYER, 3) == [2, 4]
+    assert cuts(steps(8, 3, 9, 8, 2), 3) == []
+    assert depth(steps(8, 3, 9, 8, 2)).additions == 0
+    # from nearly the inputs to nearly the outputs
+    first, last = sum_cut_bits(LAYER, 0), sum_cut_bits(LAYER, sum_levels(LAYER))
+    assert last == pytest.approx(32 * 12, rel=0.1) and first > 16 * 6
+    assert sum_cut_bits(NOTHING, 0) == 0
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_stages_shorten_the_path(target: Target) -> None:
+    delays = COEFFICIENTS[target].delays
+    paths = [critical_path(LAYER, stages, delays) for stages in range(1, 9)]
+    assert paths == sorted(paths, reverse=True) and paths[0] > paths[-1]
+    assert paths[-1] >= delays.register + delays.adder
+    assert critical_path(steps(8, 3, 9, 8, 2), 1, delays) == critical_path(
+        steps(8, 3, 9, 8, 2), 4, delays
+    )
+
+
+def rows(op: str) -> list[dict[str, str]]:
+    text = resources.files("bitwright.cost_model") / "data" / "layers.csv"
+    found = [row for row in csv.DictReader(text.read_text().splitlines()) if row["op"] == op]
+    assert len(found) >= 20 and all(row["tool"] for row in found)
+    return found
+
+
+def median_error(pairs: list[tuple[float, str]]) -> float:
+    counted = [(estimate, float(text)) for estimate, text in pairs if float(text) >= 10]
+    return float(np.median([abs(estimate / count - 1) for estimate, count in counted]))
+
+
+def numbers(row: dict[str, str], *names: str) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    return [np.array(row[name].split() or ["0"], dtype=np.float64) for name in names]
+
+
+# The errors that targets.py states, rounded up: they are medians over the layers of the fit.
+@pytest.mark.parametrize(
+    ("target", "sums", "rescalers", "thresholds"),
+    [("xc7", 0.05, 0.10, 0.08), ("ecp5", 0.02, 0.10, 0.10), ("ice40", 0.05, 0.20, 0.08)],
+)
+def test_error_on_the_measured_layers(
+    target: str, sums: float, rescalers: float, thresholds: float
+) -> None:
+    c = COEFFICIENTS[target]  # type: ignore[index]
+    lut = f"{target}_lut"
+    found = []
+    for row in rows("dense"):
+        count, bits, constant = (float(row[k]) for k in
+                                 ("additions", "addition_bits", "constant_bits"))  # fmt: skip
+        found.append((1 + adder_cells(count, bits / count, constant, c.sum)[0], row[lut]))
+    assert median_error(found) < sums
+    found = []
+    for row in rows("requantize"):
+        product, constant, tie, upper, kept = numbers(
+            row, "product_bits", "constant_bits", "tie_bits", "upper_bits", "kept_bits"
+        )
+        none = np.zeros(1)
+        f = Rescale(none, none, none, product, constant, tie, upper, kept)
+        # kept_bits leaves out what cannot saturate, so that all of it counts here
+        whole = replace(f, upper_bits=np.maximum(upper, 1e-9))
+        found.append((1 + rescale_cells(whole, c.rescale)[0], row[lut]))
+    assert median_error(found) < rescalers
+    found = []
+    for row in rows("threshold"):
+        levels, compared, selecting, below, width = numbers(
+            row, "levels", "compared_bits", "selecting", "below_bits", "output_width"
+        )
+        f_steps = Steps(width, levels, compared, selecting, below, width)
+        found.append((1 + step_luts(f_steps, c.steps), row[lut]))
+    assert median_error(found) < thresholds
+    # and a worse formula is seen: a fifth more for every adder bit
+    worse = replace(c.sum, lut=c.sum.lut * 1.2)
+    found = [
+        (1 + adder_cells(float(r["additions"]), float(r["addition_bits"]) / float(r["additions"]),
+                         float(r["constant_bits"]), worse)[0], r[lut])
+        for r in rows("dense")
+    ]  # fmt: skip
+    assert median_error(found) > 2 * sums
