@@ -200,7 +200,8 @@ def _from_solver(
     # An input that can only be one value gives the solver nothing to size by; any bounds are safe.
     bounds = [(float(min(a, 0)), float(max(b, 1)), 1.0)
               for a, b in zip(inputs.low, inputs.high, strict=True)]  # fmt: skip
-    stages = cmvm_solve(matrix.astype(np.float32), qintervals=bounds, hard_dc=DEPTH_ALLOWANCE)
+    kernel = np.ascontiguousarray(matrix, dtype=np.float32)  # the solver reads it as C order
+    stages = cmvm_solve(kernel, qintervals=bounds, hard_dc=DEPTH_ALLOWANCE)
     signals: list[tuple[_Signal | None, bool]] = [
         (_Signal(i, 0), False) for i in range(matrix.shape[0])
     ]

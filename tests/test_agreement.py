@@ -122,7 +122,8 @@ def cases() -> Iterator[Graph]:
             yield chain.add(Lookup(table, kind.min), 5).graph()
 
     chain = Chain("bit_planes", 4, IntType(6, False))
-    yield chain.add(BitPlanes((1, 3, 4)), 4, IntType(3, False)).graph()
+    chain.add(BitPlanes((1, 3, 4)), 4, IntType(3, False))
+    yield chain.add(Lookup(dice.integers(0, 99, (1, 8))), 4).graph()
 
     tiled = Tiled(dice.choice([-1, 1], 18), (6, 9))
     codebook = Codebook(dice.integers(0, 8, (6, 9)), dice.integers(-40, 40, (3, 8)))

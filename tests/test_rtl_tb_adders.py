@@ -70,6 +70,11 @@ def test_bounds_are_reached() -> None:
     assert tuple(map(min, zip(*corners, strict=True))) == graph.low
 
 
+def test_matrices_in_any_memory_order_are_solved_right() -> None:
+    matrix = np.asfortranarray(np.random.default_rng(8).integers(-7, 8, (5, 4)))
+    solve(matrix, np.zeros(4, int), interval(IntType(4, True), 5))  # proves itself
+
+
 def test_equal_columns_share_their_adders() -> None:
     matrix = np.array([[3, 3, 6], [5, 5, 10]])
     alone = solve(matrix[:, :1], np.zeros(1, int), interval(IntType(4, True), 2))

@@ -114,7 +114,8 @@ def decode(codec: Codec) -> IntArray:
         case Plain():
             return codec.values
         case Tiled():
-            return np.tile(codec.tile, codec.copies).reshape(codec.shape[::-1]).T
+            rows = np.tile(codec.tile, codec.copies).reshape(codec.shape[::-1])
+            return np.ascontiguousarray(rows.T)
         case Codebook():
             group = np.arange(codec.indices.shape[1]) // (
                 codec.indices.shape[1] // len(codec.table)

@@ -62,6 +62,8 @@ class Plan:
                     f"node {node.name} ({node.kind}) has {stages} pipeline stages: "
                     "wiring has none, everything else at least one"
                 )
+        if self.latency == 0:
+            raise GraphError(f"graph {graph.name} is only wiring: there is no hardware to make")
 
     @property
     def latency(self) -> int:
