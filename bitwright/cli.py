@@ -341,7 +341,7 @@ def verify(
     found = None
     if bench:
         with steps.step("cocotb bench"):
-            found = run_bench(emitted, x, expected, folder=(out / "sim").absolute())
+            found = run_bench(emitted, x, expected, folder=out / "sim")
     caught = _controls(known, x, ("rtl",), steps) if controls else None
     result = {"engines": {"rtl": engine}, "bench": found, "controls": caught,
               "waves": out / "waves.fst" if waves else None}  # fmt: skip

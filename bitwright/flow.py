@@ -96,7 +96,7 @@ def run(
             step.result = str(engines[engine])
     design = designs["rtl"]
     with steps.step("cocotb bench") as step:
-        bench = run_bench(design, x, expected, folder=(out / "sim" / "rtl").absolute())
+        bench = run_bench(design, x, expected, folder=out / "sim" / "rtl")
         step.result = f"{len(bench.passed)} tests passed, {len(bench.failed)} failed"
     with steps.step("deliberate mistakes") as step:
         controls = check_controls(graph, plan, x, progress=step.progress)

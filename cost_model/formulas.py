@@ -60,20 +60,20 @@ def sum_levels(s: Sum) -> int:
 def sum_cut_bits(s: Sum, level: float) -> float:
     """Bits alive between two levels of a dense layer's adder graph: what a register there holds.
 
-    level: additions done, 0 … sum_levels. The number of values falls geometrically to one a column.
-    Fitted as above to every cut of every matrix: median error 16 %.
+    level: additions done, 0 ... sum_levels. Before any, the inputs. After that the values fall
+    geometrically to one a column, while their width grows; right behind the inputs few sums are
+    made yet. Fitted as above to the cuts of 2 to 6 stages: median error 9 % of the bits of a layer,
+    95th percentile 36 %.
     """
+    if level < 1 or s.columns == 0:
+        return s.inputs * s.input_width
     levels = max(sum_levels(s) - (s.constant_bits > 0), 1)
-    left = 1 - min(level / levels, 1)
-    if s.columns == 0:
-        return 0.0
+    done = min(level / levels, 1)
+    a_column = max(shared_additions(s) / s.columns, 1)
     values = (
-        s.columns
-        * math.pow(max(shared_additions(s) / s.columns, 1), 0.777 * left)
-        * math.pow(s.inputs / s.columns, 0.256 * left * left)
+        s.columns * math.pow(a_column, 1.064 * (1 - done)) * (1 - 1.085 * math.exp(-0.947 * level))
     )
-    width = 1.04 * s.input_width + 1.09 * (1 - left) * (s.sum_width - s.input_width)
-    return values * (width + 0.24 * s.positions * left)
+    return values * (0.848 * s.input_width + 1.084 * done * (s.sum_width - s.input_width))
 
 
 @dataclass(frozen=True, slots=True)

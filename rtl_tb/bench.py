@@ -105,7 +105,7 @@ def _simulate(
         "test_module": BENCH.stem,
         "hdl_toplevel": design.top,
         "hdl_toplevel_lang": "verilog",
-        "build_dir": str(model.cocotb.parent),
+        "build_dir": str(model.cocotb.parent.absolute()),
         "test_dir": str(place),
         "results_xml": str(place / "results.xml"),
         "seed": seed,

@@ -146,13 +146,20 @@ def test_compare() -> None:
     [("xc7", "requantize", (1, 1, 1)), ("ecp5", "threshold", (2, 1, 1)),
      ("ice40", "requantize", (1, 2, 2))],
 )  # fmt: skip
-def test_against_yosys(target: Target, form: str, stages: tuple[int, ...], tmp_path: Path) -> None:
+def test_against_yosys(
+    target: Target,
+    form: str,
+    stages: tuple[int, ...],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
     graph = network(form=form, seed=5)
     chosen = plan(graph, *stages, target=target)
     design = emit(graph, chosen, tmp_path / "rtl")
+    cache = request.config.cache.mkdir("bitwright-synth")  # kept from run to run
     rows = compare(
         estimate(graph, chosen),
-        measure(design.files, design.modules, target, cache=tmp_path / "cache"),
+        measure(design.files, design.modules, target, cache=cache),
     )
     total = rows[-1]
     assert total.errors["lut"] == pytest.approx(0, abs=0.25)
