@@ -21,6 +21,8 @@ DEPTH_ALLOWANCE = 2
 """Adder levels that the solver may spend above the minimum: a few per cent fewer adders."""
 
 _SOLVER_BITS = 24  # the solver reads float32
+_LARGE_BINARY = 1 << 14  # weights of a binary layer beyond which the solver takes minutes
+_BLOCKS = (3, 4, 5, 6)  # outputs to a block of a binary layer, all tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +91,38 @@ def solve(matrix: IntMatrix, constant: IntMatrix, inputs: Interval) -> AdderGrap
             f"a constant of {int(np.abs(odd).max()).bit_length()} bits is beyond the adder-graph "
             f"solver's {_SOLVER_BITS}: use fewer weight or multiplier bits"
         )
-    build = _Builder(matrix.shape[0])
-    ends = _from_solver(build, odd, inputs)
+    binary = bool(np.all(np.abs(odd) == 1))
+    found = []
+    for rows in (None, *_BLOCKS) if binary else (None,):
+        if rows is None and binary and odd.size > _LARGE_BINARY:
+            continue  # the solver would take minutes, and blocks are as good
+        build = _Builder(matrix.shape[0])
+        terms: list[_Term] = [(_Signal(i, 0), False) for i in range(matrix.shape[0])]
+        ends = (
+            _from_solver(build, odd, terms, inputs)
+            if rows is None
+            else _from_blocks(build, odd, terms, inputs, rows)
+        )
+        graph = build.finish(_outputs(build, ends, shifts, constant), inputs)
+        _prove(build, graph, matrix, constant)
+        found.append(graph)
+    return min(found, key=adder_bits)
+
+
+def _outputs(
+    build: "_Builder", ends: "list[_Term]", shifts: IntMatrix, constant: IntMatrix
+) -> tuple[Output, ...]:
     outputs = []
-    for o, (source, shift, negate) in enumerate(ends):
-        if source is None:
+    for o, (signal, negate) in enumerate(ends):
+        if signal is None:
             outputs.append(Output(None, 0, False, int(constant[o])))
             continue
+        source = signal.index
         if negate and constant[o] == 0:
             source, negate = build.negated(source)
-        outputs.append(Output(source, shift + int(shifts[o]), negate, int(constant[o])))
-    graph = build.finish(tuple(outputs), inputs)
-    _prove(build, graph, matrix, constant)
-    return graph
+        shift = signal.exponent + int(shifts[o])
+        outputs.append(Output(source, shift, negate, int(constant[o])))
+    return tuple(outputs)
 
 
 def _without_trailing_zeros(matrix: IntMatrix) -> tuple[IntMatrix, IntMatrix]:
@@ -117,6 +138,10 @@ class _Signal:
 
     index: int
     exponent: int
+
+
+_Term = tuple[_Signal | None, bool]
+"""A signal, or None for zero, and whether it is still to be negated."""
 
 
 class _Builder:
@@ -151,6 +176,14 @@ class _Builder:
             self.forms.append(left - right if adder.subtract else left + right)
         return self._known[adder]
 
+    def bounds(self, terms: list[_Term], inputs: Interval) -> Interval:
+        """The smallest and largest value of each term."""
+        forms = np.stack([
+            self.forms[s.index] * (-1 if negate else 1) << s.exponent if s else 0 * self.forms[0]
+            for s, negate in terms
+        ])  # fmt: skip
+        return _reach(forms, inputs)
+
     def finish(self, outputs: tuple[Output, ...], inputs: Interval) -> AdderGraph:
         """The graph of the values that the outputs need, with bounds and levels."""
         needed = [False] * (self.inputs + len(self.adders))
@@ -172,12 +205,7 @@ class _Builder:
             )
             level.append(1 + max(level[place[a.left]], level[place[a.right]]))
         self.forms = [self.forms[i] for i in place]
-        forms = np.stack(self.forms).astype(object)
-        up, down = np.maximum(forms, 0), np.minimum(forms, 0)
-        low, high = (
-            inputs.low @ up.T + inputs.high @ down.T,
-            inputs.high @ up.T + inputs.low @ down.T,
-        )
+        reach = _reach(np.stack(self.forms), inputs)
         return AdderGraph(
             inputs=self.inputs,
             adders=tuple(adders),
@@ -185,16 +213,67 @@ class _Builder:
                 o if o.source is None else Output(place[o.source], o.shift, o.negate, o.constant)
                 for o in outputs
             ),
-            low=tuple(map(int, low)),
-            high=tuple(map(int, high)),
+            low=tuple(map(int, reach.low)),
+            high=tuple(map(int, reach.high)),
             level=tuple(level),
         )
 
 
+def _reach(forms: IntMatrix, inputs: Interval) -> Interval:
+    """The bounds of linear forms, shape (values, inputs), exact whatever their size."""
+    largest = max(int(np.abs(inputs.low).max()), int(np.abs(inputs.high).max()), 1)
+    small = int(np.abs(forms).sum(axis=1).max()) * largest < 1 << 62
+    exact: type = np.int64 if small else object  # integers of any size are exact, but slow
+    low, high = inputs.low.astype(exact), inputs.high.astype(exact)
+    up, down = np.maximum(forms, 0).astype(exact), np.minimum(forms, 0).astype(exact)
+    ends = up @ low + down @ high, up @ high + down @ low
+    return Interval(ends[0].astype(object), ends[1].astype(object))
+
+
+def _from_blocks(
+    build: _Builder, matrix: IntMatrix, terms: list[_Term], inputs: Interval, rows: int
+) -> list[_Term]:
+    """Binary outputs in blocks: inputs with the same signs throughout a block are added up once.
+
+    A block of k outputs has at most 2^(k-1) classes of inputs, equal up to a common sign. Each
+    class is one balanced tree, and a small matrix of signs makes the outputs from the classes: the
+    Four Russians' method. Its cost per output hardly depends on how many outputs there are, where
+    common subexpressions of whole rows need many rows to share.
+    """
+    flip = np.where(matrix[0] < 0, -1, 1)
+    distinct, place = np.unique(matrix * flip, axis=1, return_inverse=True)
+    ends: list[_Term] = []
+    for start in range(0, distinct.shape[1], rows):
+        block = distinct[:, start : start + rows]
+        sign = block[:, 0]
+        signs, member_of = np.unique(block * sign[:, None], axis=0, return_inverse=True)
+        classes: list[_Term] = []
+        for c in range(len(signs)):
+            members = np.flatnonzero(member_of.ravel() == c)
+            classes.append(_tree(build, [_flipped(terms[i], bool(sign[i] < 0)) for i in members]))
+        ends += _from_solver(build, signs, classes, build.bounds(classes, inputs))
+    return [_flipped(ends[int(d)], bool(f < 0)) for d, f in zip(place.ravel(), flip, strict=True)]
+
+
+def _tree(build: _Builder, terms: list[_Term]) -> _Term:
+    """The sum of terms, as a tree of least depth."""
+    while len(terms) > 1:
+        pairs = [_sum(build, a, b, 0, False) for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[len(terms) & ~1 :]
+    return terms[0]
+
+
+def _flipped(term: _Term, negate: bool) -> _Term:
+    return term[0], term[1] != negate
+
+
 def _from_solver(
-    build: _Builder, matrix: IntMatrix, inputs: Interval
-) -> list[tuple[int | None, int, bool]]:
-    """Solve, and replay the solver's two stages into `build`: (source, shift, negate) an output."""
+    build: _Builder, matrix: IntMatrix, terms: list[_Term], inputs: Interval
+) -> list[_Term]:
+    """Solve, and replay the solver's two stages into `build`; a term an output.
+
+    terms: what the rows of the matrix stand for, and `inputs` the bounds of each.
+    """
     from alkaid.cmvm import cmvm_solve  # takes a moment to import
 
     # An input that can only be one value gives the solver nothing to size by; any bounds are safe.
@@ -202,11 +281,9 @@ def _from_solver(
               for a, b in zip(inputs.low, inputs.high, strict=True)]  # fmt: skip
     kernel = np.ascontiguousarray(matrix, dtype=np.float32)  # the solver reads it as C order
     stages = cmvm_solve(kernel, qintervals=bounds, hard_dc=DEPTH_ALLOWANCE)
-    signals: list[tuple[_Signal | None, bool]] = [
-        (_Signal(i, 0), False) for i in range(matrix.shape[0])
-    ]
+    signals = terms
     for stage in stages:
-        values: list[tuple[_Signal | None, bool]] = []
+        values: list[_Term] = []
         for op in stage.ops:
             if op.opcode == -1:
                 signal, negate = signals[op.data[0]]
@@ -222,10 +299,7 @@ def _from_solver(
         ):
             signal, sign = values[index] if index >= 0 else (None, False)
             signals.append((_shifted(signal, shift), sign != bool(negate)))
-    ends: list[tuple[int | None, int, bool]] = []
-    for signal, negate in signals:
-        ends.append((None, 0, False) if signal is None else (signal.index, signal.exponent, negate))
-    return ends
+    return signals
 
 
 def _shifted(signal: _Signal | None, shift: int) -> _Signal | None:
@@ -234,11 +308,11 @@ def _shifted(signal: _Signal | None, shift: int) -> _Signal | None:
 
 def _sum(
     build: _Builder,
-    left: tuple[_Signal | None, bool],
-    right: tuple[_Signal | None, bool],
+    left: _Term,
+    right: _Term,
     shift: int,
     subtract: bool,
-) -> tuple[_Signal | None, bool]:
+) -> _Term:
     """left +- (right << shift) where either may be absent (zero) or carry a pending minus sign."""
     a, a_negated = left
     b, b_negated = _shifted(right[0], shift), right[1] != subtract

@@ -229,7 +229,9 @@ class _Names:
         value = self._operand(end.source, end.shift, width, stage)
         size = f"{width}'d{abs(end.constant)}"
         if end.negate:
-            return f"-{value}" if end.constant == 0 else f"{literal(end.constant, width)} - {value}"
+            return (
+                f"-({value})" if end.constant == 0 else f"{literal(end.constant, width)} - {value}"
+            )
         if end.constant == 0:
             return value
         return f"{value} {'-' if end.constant < 0 else '+'} {size}"

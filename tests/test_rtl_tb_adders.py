@@ -8,7 +8,8 @@ import pytest
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import Interval, IntType, Value
-from bitwright.rtl_tb.adders import AdderGraph, _Builder, _prove, solve
+from bitwright.rtl_tb import adders
+from bitwright.rtl_tb.adders import AdderGraph, _Builder, _prove, adder_bits, solve
 from bitwright.rtl_tb.schedule import schedule
 
 
@@ -73,6 +74,33 @@ def test_bounds_are_reached() -> None:
 def test_matrices_in_any_memory_order_are_solved_right() -> None:
     matrix = np.asfortranarray(np.random.default_rng(8).integers(-7, 8, (5, 4)))
     solve(matrix, np.zeros(4, int), interval(IntType(4, True), 5))  # proves itself
+
+
+@pytest.mark.parametrize("outputs", [1, 4, 7, 30])
+@pytest.mark.parametrize("rows", [None, 3, 6])
+def test_binary_layers_solved_in_blocks_are_right_too(
+    monkeypatch: pytest.MonkeyPatch, outputs: int, rows: int | None
+) -> None:
+    matrix = np.random.default_rng(outputs).choice([-1, 1], (40, outputs))
+    matrix[:, -1] = -matrix[:, 0]  # equal up to sign, so it shares everything
+    matrix[:, outputs // 2] = matrix[:, 0]
+    if rows is not None:
+        monkeypatch.setattr(adders, "_BLOCKS", (rows,))
+        monkeypatch.setattr(adders, "_LARGE_BINARY", 0)
+    constant = np.arange(outputs) - 3
+    graph = solve(matrix, constant, interval(IntType(2, True), 40))
+    for x in np.random.default_rng(9).integers(-2, 2, (50, 40)).tolist():
+        assert run(graph, x)[1] == (np.array(x) @ matrix + constant).tolist()
+
+
+def test_blocks_cost_binary_layers_less_than_the_solver_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matrix = np.random.default_rng(1).choice([-1, 1], (64, 8))
+    zero, reach = np.zeros(8, int), interval(IntType(1, False), 64)
+    chosen = adder_bits(solve(matrix, zero, reach))
+    monkeypatch.setattr(adders, "_BLOCKS", ())
+    assert chosen < 0.75 * adder_bits(solve(matrix, zero, reach))
 
 
 def test_equal_columns_share_their_adders() -> None:
