@@ -13,30 +13,55 @@ from hls4ml.model import layers
 from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 
 
-class _PerChannel(layers.Layer):  # type: ignore[misc]  # hls4ml is not typed
-    """A layer whose result has the shape of its input, with constants for every channel."""
+class _Extension(layers.Layer):  # type: ignore[misc]  # hls4ml is not typed
+    """A layer of sizes, constants and types; its result has its input's shape, or (n_out,)."""
 
     function: str
     """The C++ function nnet::<function> in nnet_<function>.h, configured by <function>_config."""
     sizes: tuple[str, ...]
     constants: tuple[str, ...]
+    inner: tuple[str, ...] = ("accum",)
+    """What else has a type of its own, which the configuration calls <name>_t."""
 
     def initialize(self) -> None:
-        self.add_output_variable(self.get_input_variable().shape)
+        dense = "n_out" in self.sizes
+        shape = [self.get_attr("n_out")] if dense else self.get_input_variable().shape
+        self.add_output_variable(shape)
         for name in self.constants:
             self.add_weights_variable(name=name, var_name=f"{name}{{index}}")
+        for name in self.inner:
+            self._set_type_t(name)
 
 
-def _attributes(sizes: tuple[str, ...], constants: tuple[str, ...]) -> list[Attribute]:
+def _attributes(
+    sizes: tuple[str, ...], constants: tuple[str, ...], inner: tuple[str, ...] = ("accum",)
+) -> list[Attribute]:
     return [
         *(Attribute(name) for name in sizes),
         *(WeightAttribute(name) for name in constants),
-        *(TypeAttribute(name) for name in constants),
-        TypeAttribute("accum"),
+        *(TypeAttribute(name) for name in (*constants, *inner)),
     ]
 
 
-class BitwrightThreshold(_PerChannel):
+class BitwrightTiledDense(_Extension):
+    """The operation `Dense` with the codec `Tiled`."""
+
+    function = "tiled_dense"
+    sizes = ("n_in", "n_out", "n_tile", "n_rows")
+    constants = ("tile", "bias")
+    _expected_attributes = _attributes(sizes, constants)
+
+
+class BitwrightCodebookDense(_Extension):
+    """The operation `Dense` with the codec `Codebook`."""
+
+    function = "codebook_dense"
+    sizes = ("n_in", "n_out", "n_groups", "n_entries")
+    constants = ("indices", "table", "bias")
+    _expected_attributes = _attributes(sizes, constants)
+
+
+class BitwrightThreshold(_Extension):
     """The operation `Threshold`."""
 
     function = "threshold"
@@ -45,7 +70,7 @@ class BitwrightThreshold(_PerChannel):
     _expected_attributes = _attributes(sizes, constants)
 
 
-class BitwrightRequantize(_PerChannel):
+class BitwrightRequantize(_Extension):
     """The operation `Requantize`."""
 
     function = "requantize"
@@ -54,20 +79,47 @@ class BitwrightRequantize(_PerChannel):
     _expected_attributes = _attributes(sizes, constants)
 
 
-LAYERS: tuple[type[_PerChannel], ...] = (BitwrightThreshold, BitwrightRequantize)
+class BitwrightLookup(_Extension):
+    """The operation `Lookup`."""
+
+    function = "lookup"
+    sizes = ("n_in", "n_channels", "n_entries", "offset")
+    constants = ("table",)
+    inner = ("index",)
+    _expected_attributes = _attributes(sizes, constants, inner)
+
+
+class BitwrightBitPlanes(_Extension):
+    """The operation `BitPlanes`."""
+
+    function = "bit_planes"
+    sizes = ("n_in", "n_planes")
+    constants = ("planes",)
+    inner = ()
+    _expected_attributes = _attributes(sizes, constants, inner)
+
+
+LAYERS: tuple[type[_Extension], ...] = (
+    BitwrightTiledDense,
+    BitwrightCodebookDense,
+    BitwrightThreshold,
+    BitwrightRequantize,
+    BitwrightLookup,
+    BitwrightBitPlanes,
+)
 
 
 class _Config(LayerConfigTemplate):  # type: ignore[misc]  # hls4ml is not typed
     """The C++ struct of sizes and types with which a layer's function is instantiated."""
 
-    def __init__(self, layer: type[_PerChannel]) -> None:
+    def __init__(self, layer: type[_Extension]) -> None:
         super().__init__(layer)
         self._layer = layer
 
     def format(self, node: Any) -> str:
         sizes = {name: node.get_attr(name) for name in (*self._layer.sizes, "reuse_factor")}
         types = {f"{n}_t": node.get_weights(n).type.name for n in self._layer.constants}
-        types["accum_t"] = node.get_attr("accum_t").name
+        types |= {f"{n}_t": node.get_attr(f"{n}_t").name for n in self._layer.inner}
         lines = [
             f"struct config{node.index} : nnet::{self._layer.function}_config {{",
             *(f"    static const unsigned {name} = {size};" for name, size in sizes.items()),
@@ -80,7 +132,7 @@ class _Config(LayerConfigTemplate):  # type: ignore[misc]  # hls4ml is not typed
 class _Call(FunctionCallTemplate):  # type: ignore[misc]  # hls4ml is not typed
     """The call of a layer's function in the top function."""
 
-    def __init__(self, layer: type[_PerChannel]) -> None:
+    def __init__(self, layer: type[_Extension]) -> None:
         super().__init__(layer, include_header=[f"nnet_utils/nnet_{layer.function}.h"])
         self._layer = layer
 

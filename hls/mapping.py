@@ -4,6 +4,7 @@ Nothing is left for hls4ml to infer: tensors have the graph's types, constants t
 them, accumulators the range that interval arithmetic proves for every partial sum.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -11,18 +12,22 @@ import numpy as np
 
 from bitwright.models.errors import GraphError, UnsupportedError
 from bitwright.models.graph import (
+    BitPlanes,
+    Codebook,
     Dense,
     Graph,
     IntArray,
     Interval,
     IntType,
+    Lookup,
     Node,
+    Plain,
     Requantize,
     Threshold,
+    Tiled,
     Value,
     decode,
     partial_sums,
-    weight_width,
 )
 from bitwright.models.graph.ops import Rounding
 
@@ -42,7 +47,8 @@ class Layer:
     attributes: dict[str, Any]
     constants: dict[str, IntArray]
     types: dict[str, str]
-    """By part: `result`, each constant by its name, `accum`; in hls4ml's spelling."""
+    """By part: `result`, each constant by its name, and `accum` or `index` where there is one; in
+    hls4ml's spelling."""
 
 
 def layers(graph: Graph) -> list[Layer]:
@@ -90,6 +96,10 @@ def _layer(graph: Graph, node: Node, renamed: dict[str, str]) -> Layer:
                 kind, attributes, constants, types = _threshold(op, node)
             case Requantize():
                 kind, attributes, constants, types = _requantize(op, node, interval)
+            case Lookup():
+                kind, attributes, constants, types = _lookup(op, node)
+            case BitPlanes():
+                kind, attributes, constants, types = _bit_planes(op, node)
             case _:
                 assert_never(op)
     except GraphError as error:
@@ -114,13 +124,25 @@ def _dense(op: Dense, node: Node, source: Value, x: Interval) -> _Parts:
             f"node {node.name} is a dense layer on {source}, and hls4ml's takes one vector: "
             "flatten the tensor first"
         )
-    weights = decode(op.weights)
-    sums = partial_sums(weights, op.bias, x)
-    attributes: dict[str, Any] = {"n_in": weights.shape[0], "n_out": weights.shape[1]}
+    codec = op.weights
+    match codec:
+        case Plain():
+            return _plain(codec, op.bias, node, x)
+        case Tiled():
+            return _tiled(codec, op.bias, node, x)
+        case Codebook():
+            return _codebook(codec, op.bias, node, x)
+        case _:
+            assert_never(codec)
+
+
+def _plain(codec: Plain, bias: IntArray, node: Node, x: Interval) -> _Parts:
+    inputs, outputs = codec.values.shape
+    attributes: dict[str, Any] = {"n_in": inputs, "n_out": outputs}
     # Reals (fixed<w,w>) on purpose: hls4ml reads a 2-bit integer weight as ternary (so -2 as +1),
     # and a 1-bit integer as -1 or +1.
-    weight = _tensor_type(IntType(weight_width(op.weights), signed=True))
-    if weight_width(op.weights) == 1:
+    weight = _tensor_type(IntType(codec.width, signed=True))
+    if codec.width == 1:
         from hls4ml.model.quantizers import BinaryQuantizer
 
         attributes["weight_quantizer"] = BinaryQuantizer(bits=1)
@@ -128,10 +150,42 @@ def _dense(op: Dense, node: Node, source: Value, x: Interval) -> _Parts:
     types = {
         "result": _tensor_type(node.output.type),
         "weight": weight,
-        "bias": _tensor_type(_holding(op.bias)),
-        "accum": _tensor_type(IntType.holding(*sums.bounds)),
+        "bias": _tensor_type(_holding(bias)),
+        "accum": _accumulator(codec.values, bias, x),
     }
-    return "Dense", attributes, {"weight": weights, "bias": op.bias}, types
+    return "Dense", attributes, {"weight": codec.values, "bias": bias}, types
+
+
+def _tiled(codec: Tiled, bias: IntArray, node: Node, x: Interval) -> _Parts:
+    inputs, outputs = codec.shape
+    length = len(codec.tile)
+    # Output o starts at o * inputs in the endless tile, so the rows repeat with this period.
+    rows = min(outputs, length // math.gcd(length, inputs))
+    attributes = {"n_in": inputs, "n_out": outputs, "n_tile": length, "n_rows": rows}
+    constants = {"tile": (codec.tile > 0).astype(np.int64), "bias": bias}
+    types = {
+        "result": _tensor_type(node.output.type),
+        "tile": _constant_type(IntType(1, signed=False)),
+        "bias": _tensor_type(_holding(bias)),
+        # Outputs that share a sum add their biases behind it.
+        "accum": _accumulator(decode(codec), np.zeros_like(bias), x),
+    }
+    return "BitwrightTiledDense", attributes, constants, types
+
+
+def _codebook(codec: Codebook, bias: IntArray, node: Node, x: Interval) -> _Parts:
+    inputs, outputs = codec.indices.shape
+    groups, entries = codec.table.shape
+    attributes = {"n_in": inputs, "n_out": outputs, "n_groups": groups, "n_entries": entries}
+    constants = {"indices": codec.indices, "table": codec.table, "bias": bias}
+    types = {
+        "result": _tensor_type(node.output.type),
+        "indices": _constant_type(IntType(codec.index_bits, signed=False)),
+        "table": _tensor_type(_holding(codec.table)),
+        "bias": _tensor_type(_holding(bias)),
+        "accum": _accumulator(decode(codec), bias, x),
+    }
+    return "BitwrightCodebookDense", attributes, constants, types
 
 
 def _threshold(op: Threshold, node: Node) -> _Parts:
@@ -165,6 +219,37 @@ def _requantize(op: Requantize, node: Node, x: Interval) -> _Parts:
         "accum": _constant_type(IntType(max(numerator.width, op.shift + 1), signed=True)),
     }
     return "BitwrightRequantize", attributes, constants, types
+
+
+def _lookup(op: Lookup, node: Node) -> _Parts:
+    channels, entries = op.table.shape
+    attributes = {
+        "n_in": node.output.size,
+        "n_channels": channels,
+        "n_entries": entries,
+        "offset": -op.lowest,
+    }
+    types = {
+        "result": _tensor_type(node.output.type),
+        "table": _constant_type(_holding(op.table)),
+        "index": _constant_type(IntType(op.reads.width, signed=False)),
+    }
+    return "BitwrightLookup", attributes, {"table": op.table}, types
+
+
+def _bit_planes(op: BitPlanes, node: Node) -> _Parts:
+    planes = np.array(op.planes)
+    attributes = {"n_in": node.output.size, "n_planes": len(planes)}
+    types = {
+        "result": _tensor_type(node.output.type),
+        "planes": _constant_type(_holding(planes)),
+    }
+    return "BitwrightBitPlanes", attributes, {"planes": planes}, types
+
+
+def _accumulator(weights: IntArray, bias: IntArray, x: Interval) -> str:
+    """The type that holds every partial sum, in whatever order a tool adds."""
+    return _tensor_type(IntType.holding(*partial_sums(weights, bias, x).bounds))
 
 
 def _holding(array: IntArray) -> IntType:

@@ -182,10 +182,10 @@ def check_kept(model: Any, wanted: list[Layer]) -> None:
         for part, kind in asked.types.items():
             if part == "result":
                 found = made.get_output_variable().type.precision
-            elif part == "accum":
-                found = made.get_attr("accum_t").precision
-            else:
+            elif part in asked.constants:
                 found = made.get_weights(part).type.precision
+            else:
+                found = made.get_attr(f"{part}_t").precision
             found = BINARY if isinstance(found, XnorPrecisionType) else str(found)
             if found != kind:
                 raise ToolError(
