@@ -223,11 +223,15 @@ def _reach(forms: IntMatrix, inputs: Interval) -> Interval:
     """The bounds of linear forms, shape (values, inputs), exact whatever their size."""
     largest = max(int(np.abs(inputs.low).max()), int(np.abs(inputs.high).max()), 1)
     small = int(np.abs(forms).sum(axis=1).max()) * largest < 1 << 62
-    exact: type = np.int64 if small else object  # integers of any size are exact, but slow
-    low, high = inputs.low.astype(exact), inputs.high.astype(exact)
-    up, down = np.maximum(forms, 0).astype(exact), np.minimum(forms, 0).astype(exact)
-    ends = up @ low + down @ high, up @ high + down @ low
-    return Interval(ends[0].astype(object), ends[1].astype(object))
+    exact: npt.DTypeLike = np.int64 if small else object  # any size is exact as objects, but slow
+    low = np.asarray(inputs.low, dtype=exact)
+    high = np.asarray(inputs.high, dtype=exact)
+    up = np.asarray(np.maximum(forms, 0), dtype=exact)
+    down = np.asarray(np.minimum(forms, 0), dtype=exact)
+    return Interval(
+        np.asarray(up @ low + down @ high, dtype=object),
+        np.asarray(up @ high + down @ low, dtype=object),
+    )
 
 
 def _from_blocks(

@@ -48,7 +48,7 @@ def power_table(bits: int, power: float, largest: int) -> IntArray:
     code = np.arange(1 << bits)
     number = np.clip(np.where(code > n, code - (1 << bits), code), -n, n)
     grid = np.sign(number) * (np.abs(number) / n) ** (1.0 / power) * largest
-    return np.rint(grid).astype(np.int64)
+    return np.asarray(np.rint(grid), dtype=np.int64)
 
 
 def nearest(weights: npt.ArrayLike, table: IntArray, scale: float) -> Codebook:

@@ -7,6 +7,7 @@ name.
 """
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,16 @@ from torch import fx, nn
 from torch.nn import functional
 
 from bitwright.models.errors import InputError, UnsupportedError
-from bitwright.models.graph import Graph, IntArray, Port, optimise
+from bitwright.models.graph import (
+    Dense,
+    Graph,
+    IntArray,
+    Port,
+    Threshold,
+    Tiled,
+    decode,
+    optimise,
+)
 from bitwright.models.lower import edges
 from bitwright.models.lower.edges import Edge, Quantiser
 from bitwright.models.lower.output import Output, common_scale
@@ -127,7 +137,31 @@ def lower(
         ports,
         tuple(labels),
     )
+    for message in equal_replicas(graph):
+        warnings.warn(message, stacklevel=2)
     return Lowered(optimise(graph), shape, tuple(walk.counterparts))
+
+
+def equal_replicas(graph: Graph) -> list[str]:
+    """A sentence for each tiled layer whose repeated outputs nothing tells apart."""
+    found = []
+    for node in graph.nodes:
+        if not isinstance(node.op, Dense) or not isinstance(node.op.weights, Tiled):
+            continue
+        columns = [decode(node.op.weights), node.op.bias[None, :]]
+        for reader in graph.readers(node.name):
+            if isinstance(reader.op, Threshold):
+                after = (reader.op.thresholds.T, reader.op.base[None, :], reader.op.step[None, :])
+                columns += after
+        outputs = node.output.channels
+        different = len(np.unique(np.concatenate(columns), axis=1).T)
+        if different < outputs:
+            found.append(
+                f"layer {node.name} has {outputs} outputs but computes only {different} different "
+                "ones, because its tile repeats and nothing per channel follows: put a "
+                "BatchNorm1d or a bias behind it, or make it smaller"
+            )
+    return found
 
 
 def identifier(path: str) -> str:
@@ -218,7 +252,7 @@ class _Walk:
             )
         weights = linear_weights(layer, given)
         bias = linear_bias(layer, given, weights)
-        edge = edges.dense(edge, name, weights.values, weights.width, weights.scale, bias)
+        edge = edges.dense(edge, name, weights.codec, weights.scale, bias)
         quantiser = activation_quantiser(layer.output_quant, "an output quantiser")
         if quantiser is not None:
             edge = self._quantise(edge, quantiser, f"{name}_output_quant", f"{path}.output_quant")

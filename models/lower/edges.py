@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
     BitPlanes,
+    Codec,
     Dense,
     IntArray,
     Interval,
@@ -29,8 +30,10 @@ from bitwright.models.graph import (
     Rounding,
     Threshold,
     Value,
+    decode,
     derive_threshold,
     output_interval,
+    weight_width,
 )
 
 MAX_LEVELS = 1 << 20
@@ -144,23 +147,25 @@ def input_edge(name: str, size: int, quantiser: Quantiser) -> Edge:
 def dense(
     edge: Edge,
     name: str,
-    weights: IntArray,
-    width: int,
+    codec: Codec,
     weight_scale: Sequence[Fraction],
     bias: Sequence[Fraction],
 ) -> Edge:
     """The edge after a dense layer; its bias stays exact in the offset.
 
-    weights: integers, (inputs, outputs), of `width` bits, meaning weight_scale[o] * weight. bias:
-    reals. Where the input's channels have different scales, their ratios go into the weights.
+    codec: weights, (inputs, outputs), meaning weight_scale[o] * weight. bias: reals. Where the
+    input's channels have different scales, their ratios go into the weights, stored plainly then.
 
     Raises UnsupportedError where those ratios need weights of more than MAX_WEIGHT_BITS bits.
     """
     unit = common_unit(edge.scale)
     ratio = [int(s / unit) for s in edge.scale]
-    folded = weights.astype(object) * np.array(ratio, dtype=object)[:, None]
+    weights = decode(codec)
     if any(r != 1 for r in ratio):
+        folded = weights.astype(object) * np.array(ratio, dtype=object)[:, None]
         width = signed_bits(folded)
+    else:
+        folded, width = weights, weight_width(codec)
     if width > MAX_WEIGHT_BITS:
         raise UnsupportedError(
             f"reads channels whose scales have no small integer ratios (the weights would need "
@@ -171,7 +176,9 @@ def dense(
         constant = [edge.offset[0] * int(n) for n in weights.sum(axis=0)]
     else:
         constant = list(np.array(edge.offset, dtype=object) @ weights.astype(object))
-    op = Dense(Plain(folded.astype(np.int64), width), np.zeros(weights.shape[1], dtype=np.int64))
+    if folded is not weights:
+        codec = Plain(folded.astype(np.int64), width)
+    op = Dense(codec, np.zeros(weights.shape[1], dtype=np.int64))
     return replace(
         append(edge, name, op),
         scale=tuple(s * unit for s in weight_scale),

@@ -19,7 +19,14 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import Tensor, nn
 
 from bitwright.models.errors import UnsupportedError
-from bitwright.models.graph import IntArray, Rounding
+from bitwright.models.graph import (
+    Codec,
+    IntArray,
+    Plain,
+    Rounding,
+    Tiled,
+)
+from bitwright.models.layers.tiled import TiledLinear
 from bitwright.models.lower.edges import Quantiser
 
 MAX_BITS = 16
@@ -28,10 +35,9 @@ _GRID = 1 << 14  # points at which an activation quantiser is tried
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Integers, (inputs, outputs), of `width` bits (1: -1 and +1), meaning scale[o] * integer."""
+    """Integers, (inputs, outputs), meaning scale[o] * integer."""
 
-    values: IntArray
-    width: int
+    codec: Codec
     scale: tuple[Fraction, ...]
 
 
@@ -158,8 +164,15 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
             scale of 0, more than MAX_BITS bits.
     """
     rationals(layer.weight, "weight")
-    if not layer.weight_quant.is_quant_enabled:
+    tiled = isinstance(layer, TiledLinear)
+    if not tiled and not layer.weight_quant.is_quant_enabled:
         raise UnsupportedError("has no weight quantiser: give it weight_quant=…")
+    if tiled and not layer.scale_per_output:
+        raise UnsupportedError(
+            f"has {layer.copies} tiles with scales of their own that change inside its "
+            f"{layer.out_features} outputs: give Tiling scale='single', or a compression that "
+            "divides the outputs"
+        )
     quantised = layer.quant_weight(quant_input)
     if type(quantised) is not IntQuantTensor:
         raise UnsupportedError(
@@ -183,7 +196,10 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
     else:
         width = max(bits + (not quantised.signed), 2)
     scales = scale * layer.out_features if len(scale) == 1 else scale
-    return Weights(values.T.copy(), width, scales)
+    if tiled and layer.copies > 1:
+        tile = layer.tile.cpu().numpy().astype(np.int64)
+        return Weights(Tiled(tile, (layer.in_features, layer.out_features)), scales)
+    return Weights(Plain(values.T.copy(), width), scales)
 
 
 def linear_bias(layer: Any, quant_input: Any, weights: Weights) -> tuple[Fraction, ...]:
