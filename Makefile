@@ -16,10 +16,10 @@ JOBS ?= 2
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test bench golden lint types format clean
+.PHONY: help demo test bench bench-subbit golden lint types format clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY)  ## train a small network, prove it as HLS and RTL, and tell its cost
 	@$(BIN)/bitwright run --demo --out out/demo
@@ -29,6 +29,9 @@ test: lint  ## lint and types, then every test (PYTEST='-k name' selects)
 
 bench: $(READY)  ## measure the speeds and write out/bench/*.json
 	@$(BIN)/python -m benchmarks
+
+bench-subbit: $(READY)  ## LUTs of tiled weights and minifloats, into out/bench/subbit.json
+	@$(BIN)/python -m benchmarks.subbit
 
 golden: $(READY)  ## rewrite the golden files; read the difference before you commit it
 	@$(BIN)/python -m pytest -q --golden -m golden

@@ -1,5 +1,6 @@
-"""What sub-bit weights and minifloats save: LUTs counted by Yosys, plain beside tiled in one run."""
+"""What sub-bit weights and minifloats save: LUTs by Yosys, beside plain layers in the same run."""
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.row import Row, write
+from benchmarks.row import FOLDER
 from bitwright.cost_model import measure
 from bitwright.models.graph import (
     Codec,
     Dense,
     Graph,
+    IntArray,
     Interval,
     IntType,
     Node,
@@ -63,18 +65,18 @@ def luts(graphs: Sequence[Graph]) -> dict[str, int]:
 
 
 def tiled_rows() -> list[dict[str, object]]:
-    """For each compression the worse LUT ratio of the two activation widths, and the stored bits."""
+    """For each compression the worse LUT ratio of both activation widths, and the stored bits."""
     rng = np.random.default_rng(0)
     shape = (INPUTS, OUTPUTS)
     codecs: dict[int, Codec] = {1: Plain(rng.choice([-1, 1], shape), 1)}
     codecs |= {p: Tiled(rng.choice([-1, 1], INPUTS * OUTPUTS // p), shape) for p in COPIES}
-    graphs = {(p, k): dense_graph(f"p{p}_{k}", c, k) for p, c in codecs.items() for k in ACTIVATIONS}
+    graphs = {
+        (p, k): dense_graph(f"p{p}_{k}", c, k) for p, c in codecs.items() for k in ACTIVATIONS
+    }
     found = luts(list(graphs.values()))
     rows: list[dict[str, object]] = []
     for p in COPIES:
-        ratios = {
-            str(k): found[graphs[p, k].name] / found[graphs[1, k].name] for k in ACTIVATIONS
-        }
+        ratios = {str(k): found[graphs[p, k].name] / found[graphs[1, k].name] for k in ACTIVATIONS}
         worse = max(ratios, key=lambda k: ratios[k])
         rows.append(
             {
@@ -88,3 +90,53 @@ def tiled_rows() -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+def format_rows() -> list[dict[str, object]]:
+    """LUTs of a 16 x u4 -> 16 layer with the same real weights as integers and as minifloats."""
+    real = np.random.default_rng(1).normal(0.0, 1.0, (16, 16))
+    graphs: dict[str, Graph] = {}
+    noise = {}
+    for bits, (exponent, mantissa) in FORMATS.items():
+        integers = np.arange(-(1 << (bits - 1)) + 1, 1 << (bits - 1))
+        minifloats = minifloat_table(exponent, mantissa)
+        for name, table in {f"int{bits}": integers, f"minifloat{bits}": minifloats}.items():
+            scale = best_scale(real, table)
+            codec = nearest(real, padded(table), scale)
+            error = real - decode(codec) * scale
+            noise[name] = 10 * np.log10(float((real**2).mean() / (error**2).mean()))
+            graphs[name] = dense_graph(name, codec, IntType(4, False))
+    found = luts(list(graphs.values()))
+    return [
+        {
+            "name": f"minifloat{bits}_luts",
+            "value": found[f"minifloat{bits}"],
+            "unit": f"LUT ({TARGET}, 16 x u4 -> 16), E{exponent}M{mantissa}",
+            "against": f"{bits}-bit integers, {found[f'int{bits}']} LUT",
+            "ratio": found[f"minifloat{bits}"] / found[f"int{bits}"],
+            "signal_to_noise_db": {
+                "minifloat": round(noise[f"minifloat{bits}"], 2),
+                "integer": round(noise[f"int{bits}"], 2),
+            },
+        }
+        for bits, (exponent, mantissa) in FORMATS.items()
+    ]
+
+
+def padded(table: IntArray) -> IntArray:
+    """A table with its last entry repeated up to a power of two, as indices need it."""
+    entries = 1 << (len(table) - 1).bit_length()
+    return np.concatenate([table, np.repeat(table[-1:], entries - len(table))])
+
+
+def main() -> None:
+    rows = tiled_rows() + format_rows()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "subbit.json").write_text(json.dumps(rows, indent=1) + "\n")
+    for row in rows:
+        against = f"{row['ratio']:.3f} x {row['against']}"
+        print(f"{row['name']:24} {row['value']:6} {row['unit']}, {against}")
+
+
+if __name__ == "__main__":
+    main()
