@@ -1,5 +1,51 @@
 """Trainable layers that stand beside Brevitas' own: one file a method, torch only in here."""
 
+from bitwright.models.layers.allocation import Allocation, allocate
+from bitwright.models.layers.bottleneck import BitwiseBottleneck
+from bitwright.models.layers.curves import best_step, full_scale_step, rate_distortion
+from bitwright.models.layers.insertion import BottleneckReport, LayerReport, insert, place
+from bitwright.models.layers.plane_selection import (
+    PlaneStatistics,
+    Selection,
+    best_selections,
+    integer_quantiser,
+    lasso_selections,
+    power_of_two_selections,
+)
+from bitwright.models.layers.rate_distortion import (
+    Activations,
+    BitQuantiser,
+    Curve,
+    Point,
+    bottleneck_ops,
+)
+from bitwright.models.layers.rate_plot import plot_curves
 from bitwright.models.layers.tiled import TiledConv2d, TiledLinear, Tiling
 
-__all__ = ["TiledConv2d", "TiledLinear", "Tiling"]
+__all__ = [
+    "Activations",
+    "Allocation",
+    "BitQuantiser",
+    "BitwiseBottleneck",
+    "BottleneckReport",
+    "Curve",
+    "LayerReport",
+    "PlaneStatistics",
+    "Point",
+    "Selection",
+    "TiledConv2d",
+    "TiledLinear",
+    "Tiling",
+    "allocate",
+    "best_selections",
+    "best_step",
+    "bottleneck_ops",
+    "full_scale_step",
+    "insert",
+    "integer_quantiser",
+    "lasso_selections",
+    "place",
+    "plot_curves",
+    "power_of_two_selections",
+    "rate_distortion",
+]

@@ -1,4 +1,4 @@
-"""Rate-distortion curves: bit planes beside the honest baseline, a uniform quantiser's best clip."""
+"""Rate-distortion curves: bit planes beside the honest baseline, uniform with its best clip."""
 
 import math
 from typing import Literal
@@ -79,15 +79,15 @@ def best_step(data: Activations, bits: int, power_of_two: bool = False) -> float
     """
     if not 1 <= bits <= MAX_SOURCE_BITS:
         raise InputError(f"a uniform quantiser of {bits} bits: choose from 1 to {MAX_SOURCE_BITS}")
-    unclipped = data.peak / ((1 << bits) - 1)
+    unclipped, sums = data.peak / ((1 << bits) - 1), _Sums(data)
     if power_of_two:
         exponent = math.ceil(math.log2(unclipped))
         powers = [math.ldexp(1.0, exponent - i) for i in range(-1, 8)]
-        return min(powers, key=lambda step: _Uniform(data, step, bits).mse)
-    tried = [_Uniform(data, step, bits) for step in np.geomspace(1 / 64, 2, _STEPS) * unclipped]
-    refined = [_refined(data, u, bits) for u in sorted(tried, key=lambda u: u.mse)[:6]]
-    singles = {float(np.float32(u.step)) for u in refined}
-    return min(singles, key=lambda step: _Uniform(data, step, bits).mse)
+        return min(powers, key=lambda step: sums.uniform(step, bits)[0])
+    tried = [float(step) for step in np.geomspace(1 / 64, 2, _STEPS) * unclipped]
+    tried.sort(key=lambda step: sums.uniform(step, bits)[0])
+    singles = {float(np.float32(sums.refined(step, bits))) for step in tried[:6]}
+    return min(singles, key=lambda step: sums.uniform(step, bits)[0])
 
 
 def full_scale_step(data: Activations, bits: int, power_of_two: bool = False) -> float:
@@ -99,22 +99,32 @@ def full_scale_step(data: Activations, bits: int, power_of_two: bool = False) ->
     return math.ldexp(1.0, math.ceil(math.log2(step))) if power_of_two else float(np.float32(step))
 
 
-class _Uniform:
-    """A uniform quantiser's error, and the step that would suit its codes best."""
+class _Sums:
+    """Running sums over ascending samples: a few of them give any uniform quantiser's error."""
 
-    def __init__(self, data: Activations, step: float, bits: int) -> None:
-        # A tie is as far from both neighbours: its rounding does not matter here.
-        codes = np.rint(data.values / step).clip(0, (1 << bits) - 1)
-        power, overlap = data.mean(codes**2), data.mean(codes * data.values)
-        self.step = float(step)
-        self.better_step = overlap / power if power else self.step
-        self.mse = max(data.energy - 2 * step * overlap + step**2 * power, 0.0)
+    def __init__(self, data: Activations) -> None:
+        self._values, share = data.values, data.counts / data.counts.sum()
+        self._below = np.concatenate([[0.0], np.cumsum(share)])
+        self._sum_below = np.concatenate([[0.0], np.cumsum(share * data.values)])
+        self._energy = data.energy
 
+    def uniform(self, step: float, bits: int) -> tuple[float, float]:
+        """The MSE of a uniform quantiser, and the step that would suit its codes best."""
+        # Code q >= 1 is reached from (q - 1/2) * step on. A tie is as far from both neighbours, so
+        # that its rounding does not matter here. Sums by parts: q^2 - (q - 1)^2 = 2 * q - 1.
+        levels = np.arange(1, 1 << bits)
+        first = np.searchsorted(self._values, (levels - 0.5) * step)
+        reached = self._below[-1] - self._below[first]
+        overlap = float((self._sum_below[-1] - self._sum_below[first]).sum())
+        power = float((2 * levels - 1) @ reached)
+        mse = max(self._energy - 2 * step * overlap + step**2 * power, 0.0)
+        return mse, overlap / power if power else step
 
-def _refined(data: Activations, at: _Uniform, bits: int) -> _Uniform:
-    for _ in range(40):
-        better = _Uniform(data, at.better_step, bits)
-        if not better.mse < at.mse:
-            break
-        at = better
-    return at
+    def refined(self, step: float, bits: int) -> float:
+        mse, better = self.uniform(step, bits)
+        for _ in range(40):
+            next_mse, next_better = self.uniform(better, bits)
+            if not next_mse < mse:
+                break
+            step, mse, better = better, next_mse, next_better
+        return step

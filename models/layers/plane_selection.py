@@ -142,14 +142,14 @@ def lasso_selections(
     default. fit_intercept: the authors' code fits an intercept and then drops it; False does not.
     The fit is to the mean of each code's samples, weighted, which is the same as to all samples.
     """
-    if penalties is None:
-        penalties = np.geomspace(1e-4, 1, 60) * float(statistics.cross.max())
-    if min(penalties, default=0) <= 0:
-        raise InputError(f"Lasso penalties {list(penalties)} are not all above 0")
+    top = float(statistics.cross.max())
+    grid = [top * 10 ** (-4 * i / 59) for i in range(60)] if penalties is None else list(penalties)
+    if min(grid, default=0) <= 0:
+        raise InputError(f"Lasso penalties {grid} are not all above 0: give at least one")
     bits = _bits_of(statistics.codes, statistics.source_bits)
     made: dict[int, LassoSelection] = {}
-    for penalty in penalties:
-        lasso = Lasso(float(penalty), positive=True, fit_intercept=fit_intercept, max_iter=20_000)
+    for penalty in grid:
+        lasso = Lasso(penalty, positive=True, fit_intercept=fit_intercept, max_iter=20_000)
         lasso.fit(bits, statistics.means, sample_weight=statistics.weights)
         planes = np.flatnonzero(lasso.coef_ > 0)
         if not len(planes):
@@ -157,7 +157,7 @@ def lasso_selections(
         kept = tuple(planes.tolist())
         own = lasso.coef_[planes]
         shrunk = Selection(kept, own, statistics.mse(kept, own))
-        found = LassoSelection(float(penalty), shrunk, _refit(statistics, kept, shrunk))
+        found = LassoSelection(penalty, shrunk, _refit(statistics, kept, shrunk))
         before = made.get(len(kept))
         if before is None or shrunk.mse < before.shrunk.mse:
             made[len(kept)] = found
@@ -178,9 +178,9 @@ def integer_quantiser(
         if rounded.min() < 1:
             continue
         mse = statistics.mse(selection.planes, np.ldexp(rounded, -f))
-        if fraction_bits is None and mse > selection.mse * _ROUNDING_LOSS and f < powers[-1]:
-            if np.ldexp(selection.coefficients, f + 1).sum() < 1 << 23:
-                continue
+        coarse = fraction_bits is None and mse > selection.mse * _ROUNDING_LOSS
+        if coarse and f < powers[-1] and np.ldexp(selection.coefficients, f + 1).sum() < 1 << 23:
+            continue
         return BitQuantiser(
             statistics.scale,
             statistics.source_bits,

@@ -19,6 +19,7 @@ Reals = npt.NDArray[np.float64]
 Kind = Literal["bitplanes", "uniform"]
 
 MAX_SOURCE_BITS = 16
+_FLOAT32 = 2.0**-46  # a relative error of 2^-23, squared
 _EXACT = 1 << 24  # integers below this are exact in float32, in which layers compute
 
 
@@ -68,7 +69,7 @@ class Activations:
 
     def mean(self, of_values: npt.NDArray[np.floating]) -> float:
         """Mean over all samples of something that is given for every distinct value."""
-        return float(of_values @ self.counts / self.counts.sum())
+        return float(of_values @ self.counts.astype(np.float64)) / int(self.counts.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +182,11 @@ class Point:
     ) -> "Point":
         """The quantiser's true error on the samples, integer coefficients and saturation included.
 
-        PSNR = 10 log10(peak^2 / MSE), infinite where nothing is lost.
+        PSNR = 10 log10(peak^2 / MSE), infinite where nothing is lost but float32's last bits.
         """
         error = quantiser.integers(data.values) * quantiser.unit - data.values
         mse = data.mean(error**2)
+        mse = mse if mse > data.energy * _FLOAT32 else 0.0
         return cls(kind, quantiser, mse, psnr(mse, peak))
 
     @property

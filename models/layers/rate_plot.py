@@ -1,0 +1,96 @@
+"""Rate-distortion curves as a picture: PSNR over bits per layer, bit planes against uniform."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitwright.models.errors import InputError, StorageError, ToolError
+from bitwright.models.layers.rate_distortion import Curve, Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Two of Okabe and Ito's colours, told apart by all kinds of colour vision, and by their markers.
+_PLANES, _UNIFORM = "#0072B2", "#D55E00"
+
+
+def plot_curves(
+    curves: Mapping[str, Curve],
+    file: Path | None = None,
+    *,
+    chosen: Mapping[str, Point] | None = None,
+) -> "Figure":
+    """One panel per layer, PSNR in dB over kept bits; written to `file` (.png, .svg, .pdf) if any.
+
+    chosen: points to ring, by layer. A point that loses nothing has no finite PSNR: it is left out
+    and noted in the panel.
+
+    Raises:
+        InputError: no curves.
+        StorageError: the file cannot be written.
+        ToolError: matplotlib is not installed.
+    """
+    if not curves:
+        raise InputError("no curves to plot: give at least one layer")
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError:
+        raise ToolError("a plot needs matplotlib: pip install matplotlib") from None
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(3.4 * columns + 0.4, 2.9 * rows + 0.7), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    panels = list(axes.flat)
+    for panel in panels[len(curves) :]:
+        panel.set_visible(False)
+    for i, (name, curve) in enumerate(curves.items()):
+        panel = panels[i]
+        _line(panel, curve.uniform, _UNIFORM, "s", "uniform, best clip")
+        _line(panel, curve.bitplanes, _PLANES, "o", "bit planes")
+        point = (chosen or {}).get(name)
+        if point is not None and math.isfinite(point.psnr):
+            panel.plot(
+                point.bits, point.psnr, "o", ms=13, mfc="none", mec="black", label="chosen", ls=""
+            )
+        exact = [str(p.bits) for p in curve.bitplanes if not math.isfinite(p.psnr)]
+        note = f"peak {curve.peak:.3g}" + (f"\nexact at {exact[0]} bits" if exact else "")
+        panel.text(0.97, 0.04, note, transform=panel.transAxes, ha="right", va="bottom", size=8)
+        panel.set_title(f"behind {name}", size=10)
+        panel.grid(alpha=0.25, linewidth=0.6)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if i % columns == 0:
+            panel.set_ylabel("PSNR (dB)")
+        if i + columns >= len(curves):
+            panel.set_xlabel("bits kept per activation")
+            panel.tick_params(labelbottom=True)
+    entries = {
+        label: handle
+        for panel in panels
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside upper center", ncols=3, frameon=False
+    )
+    if file is not None:
+        try:
+            figure.savefig(file, dpi=150)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{file} cannot be written as a picture: {error}") from None
+    return figure
+
+
+def _line(panel: "Axes", points: tuple[Point, ...], colour: str, marker: str, label: str) -> None:
+    finite = [p for p in points if math.isfinite(p.psnr)]
+    panel.plot(
+        [p.bits for p in finite],
+        [p.psnr for p in finite],
+        color=colour,
+        marker=marker,
+        markersize=5,
+        linewidth=1.6,
+        label=label,
+    )
