@@ -18,17 +18,22 @@ from bitwright.hls.mapping import Layer, argument_name, layers
 from bitwright.hls.project import check_kept, make_model
 from bitwright.models.errors import InputError, StorageError, ToolError, UnsupportedError
 from bitwright.models.graph import (
+    BitPlanes,
+    Codebook,
     Dense,
     Graph,
     IntType,
+    Lookup,
     Node,
     Op,
     Plain,
     Port,
     Requantize,
     Threshold,
+    Tiled,
     Value,
     digest,
+    stored_bits,
 )
 
 
@@ -56,6 +61,22 @@ def graph() -> Graph:
         (scale, Value("act1", (3,), IntType(4, signed=True))),
         (steps, Value("act2", (3,), IntType(2, signed=False))),
         (last, Value("out", (2,), IntType(5, signed=True))),
+    )
+
+
+@pytest.fixture
+def compressed() -> Graph:
+    """Every operation and codec that hls4ml does not have: x is u4[2]."""
+    tile = Dense(Tiled(np.array([1, -1, -1]), (2, 6)), np.array([0, 1, 2, 3, 4, -5]))
+    book = Dense(
+        Codebook(np.arange(12).reshape(6, 2) % 3, np.array([[-6, 0, 4]])), np.array([1, 0])
+    )
+    return graph_of(
+        (BitPlanes((1, 3)), Value("planes", (2,), IntType(2, signed=False))),
+        (Lookup(np.array([[0, 1, 5, 6]])), Value("values", (2,), IntType(3, signed=False))),
+        (tile, Value("tiled", (6,), IntType(6, signed=True))),
+        (book, Value("out", (2,), IntType(10, signed=True))),
+        source=Value("x", (2,), IntType(4, signed=False)),
     )
 
 
@@ -93,6 +114,72 @@ def test_every_part_of_every_layer_has_an_exact_type(graph: Graph) -> None:
     }
 
 
+def test_compressed_layers_have_exact_types_too(compressed: Graph) -> None:
+    assert {layer.name: layer.types for layer in layers(compressed)} == {
+        "x_in": {"result": "ufixed<4,4,TRN,WRAP,0>"},
+        "planes": {"result": "ufixed<2,2,TRN,WRAP,0>", "planes": "uint<2>"},
+        "values": {"result": "ufixed<3,3,TRN,WRAP,0>", "table": "uint<3>", "index": "uint<2>"},
+        "tiled": {
+            "result": "fixed<6,6,TRN,WRAP,0>",
+            "tile": "uint<1>",
+            "bias": "fixed<4,4,TRN,WRAP,0>",
+            "accum": "fixed<5,5,TRN,WRAP,0>",  # -12..6: the biases come after it
+        },
+        "out": {
+            "result": "fixed<10,10,TRN,WRAP,0>",
+            "indices": "uint<2>",
+            "table": "fixed<4,4,TRN,WRAP,0>",
+            "bias": "ufixed<1,1,TRN,WRAP,0>",
+            "accum": "fixed<9,9,TRN,WRAP,0>",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "length", "rows"),
+    [
+        (6, 8, 24, 4),  # copies | outputs: whole rows, each computed for two outputs
+        (6, 8, 48, 8),  # not compressed
+        (6, 4, 6, 1),  # one row for all
+        (6, 4, 3, 1),  # many tiles in a row
+        (6, 6, 4, 2),  # boundaries inside a row
+        (6, 9, 27, 9),  # as many rows as outputs, and fewer weights all the same
+        (5, 8, 4, 4),
+        (7, 2, 14, 2),
+        (3, 5, 15, 5),
+    ],
+)
+def test_a_project_stores_one_tile_and_computes_each_row_once(
+    tmp_path: Path, inputs: int, outputs: int, length: int, rows: int
+) -> None:
+    codec = Tiled(np.resize([1, 1, -1, 1, -1], length), (inputs, outputs))
+    graph = graph_of(
+        (Dense(codec, np.zeros(outputs, int)), Value("y", (outputs,), IntType(8, signed=True))),
+        source=Value("x", (inputs,), S4),
+    )
+    hls.write(graph, tmp_path / "p")
+    weights = tmp_path / "p" / "firmware" / "weights"
+    assert sorted(path.name for path in weights.glob("*.txt")) == ["bias2.txt", "tile2.txt"]
+    stored = (weights / "tile2.txt").read_text().split(",")
+    assert [2 * int(bit) - 1 for bit in stored] == codec.tile.tolist()
+    assert len(stored) == stored_bits(codec)
+    assert f"tile_t tile2[{length}]" in (weights / "tile2.h").read_text()
+    assert "typedef ap_uint<1> y_tile_t;" in (tmp_path / "p/firmware/defines.h").read_text()
+    starts = {o * inputs % length for o in range(outputs)}
+    assert len(starts) == rows
+    assert f"n_rows = {rows};" in (tmp_path / "p/firmware/parameters.h").read_text()
+    header = (tmp_path / "p/firmware/nnet_utils/nnet_tiled_dense.h").read_text()
+    assert "accum_t sum[CONFIG_T::n_rows];" in header
+
+
+def test_a_project_stores_small_indices_and_one_table(compressed: Graph, tmp_path: Path) -> None:
+    hls.write(compressed, tmp_path / "p")
+    weights = tmp_path / "p" / "firmware" / "weights"
+    assert len((weights / "indices5.txt").read_text().split(",")) == 12
+    assert (weights / "table5.txt").read_text() == "-6, 0, 4"
+    assert not list(weights.glob("w*"))
+
+
 def test_the_argument_never_takes_the_name_of_a_tensor(graph: Graph) -> None:
     assert argument_name(graph) == "x_in"
     renamed = [dataclasses.replace(n, output=dataclasses.replace(n.output, name=f"X_IN{'_in' * i}"))
@@ -114,6 +201,16 @@ S4 = IntType(4, signed=True)
             r"node y is a dense layer on x:s4\[3,2\], .*: flatten the tensor first",
         ),
         (
+            Dense(Tiled(np.ones(1, int), (2, 1)), np.zeros(1, int)),
+            (3, 2),
+            r"node y is a dense layer on x:s4\[3,2\], .*: flatten the tensor first",
+        ),
+        (
+            Lookup(np.full((1, 16), 1 << 60), -8),
+            (2,),
+            r"the table of node y reaches 1152921504606846976, .* only up to 2\^53: use fewer bits",
+        ),
+        (
             Requantize(np.array([1 << 61] * 2), np.zeros(2, int), 62),
             (2,),
             r"node y \(requantize\) in HLS: an integer type of 65 bits is outside 1\.\.64",
@@ -129,9 +226,8 @@ S4 = IntType(4, signed=True)
 def test_what_hls4ml_cannot_express_is_refused(
     tmp_path: Path, op: Op | None, shape: tuple[int, ...], said: str
 ) -> None:
-    made = Value(
-        "y", (*shape[:-1], 1 if isinstance(op, Dense) else shape[-1]), IntType(8, signed=True)
-    )
+    kind = IntType(64 if isinstance(op, Lookup) else 8, signed=True)
+    made = Value("y", (*shape[:-1], 1 if isinstance(op, Dense) else shape[-1]), kind)
     graph = graph_of(*([(op, made)] if op else []), source=Value("x", shape, S4))
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "mine").touch()
@@ -148,8 +244,12 @@ def narrowed(layer: str, part: str) -> Callable[[Any], None]:
 
     def change(model: Any) -> None:
         node = model.graph[layer]
-        kinds = {"result": node.get_output_variable().type, "accum": node.get_attr("accum_t")}
-        (kinds.get(part) or node.get_weights(part).type).precision.width -= 1
+        if part == "result":
+            node.get_output_variable().type.precision.width -= 1
+        elif part in ("accum", "index"):
+            node.get_attr(f"{part}_t").precision.width -= 1
+        else:
+            node.get_weights(part).type.precision.width -= 1
 
     return change
 
@@ -191,6 +291,26 @@ def test_what_hls4ml_changed_is_found(
         check_kept(model, wanted)
 
 
+@pytest.mark.parametrize(
+    ("layer", "part"),
+    [(layer, part)
+     for layer, parts in {"planes": ("result", "planes"), "values": ("result", "table", "index"),
+                          "tiled": ("result", "tile", "bias", "accum"),
+                          "out": ("result", "indices", "table", "bias", "accum")}.items()
+     for part in parts],
+)  # fmt: skip
+def test_what_hls4ml_changed_in_a_compressed_layer_is_found(
+    compressed: Graph, tmp_path: Path, layer: str, part: str
+) -> None:
+    wanted = layers(compressed)
+    project = hls.write(compressed, tmp_path / "p")
+    model = make_model(project, wanted, tmp_path, hls.DEFAULT_PART, 200.0)
+    check_kept(model, wanted)
+    narrowed(layer, part)(model)
+    with pytest.raises(ToolError, match=f"hls4ml made the {part} of {layer} "):
+        check_kept(model, wanted)
+
+
 def test_a_pass_of_hls4ml_that_removes_a_layer_is_found(graph: Graph, tmp_path: Path) -> None:
     """The reason why requantisation is no BatchNormalization: with factor 1 it would vanish."""
     project = hls.write(graph, tmp_path / "p")
@@ -225,6 +345,15 @@ def test_the_written_cpp(graph: Graph, tmp_path: Path, golden: Callable[[str, st
         f"{path.name}: {path.read_text()}" for path in sorted(firmware.glob("weights/*.txt"))
     ]
     golden("hls_weights.txt", "\n".join(constants) + "\n")
+
+
+@pytest.mark.golden
+def test_the_written_cpp_of_compressed_layers(
+    compressed: Graph, tmp_path: Path, golden: Callable[[str, str], None]
+) -> None:
+    hls.write(compressed, tmp_path / "p")
+    text = (tmp_path / "p" / "firmware" / "parameters.h").read_text()
+    golden("hls_parameters_compressed.h", text)
 
 
 def test_the_project_does_not_depend_on_when_and_where(graph: Graph, tmp_path: Path) -> None:

@@ -16,11 +16,14 @@ import pytest
 from bitwright import hls
 from bitwright.models.errors import InputError, StorageError, ToolError, UnsupportedError
 from bitwright.models.graph import (
+    BitPlanes,
+    Codebook,
     Dense,
     Graph,
     IntArray,
     Interval,
     IntType,
+    Lookup,
     Node,
     Op,
     Plain,
@@ -28,6 +31,7 @@ from bitwright.models.graph import (
     Requantize,
     Rounding,
     Threshold,
+    Tiled,
     Value,
     evaluate,
     output_interval,
@@ -99,6 +103,26 @@ class Forest:
         bias = self.integers(IntType(max(shift, 2), signed=True), source.channels)
         return self.add(Requantize(multiplier, bias, shift, rounding, narrow), source, kind)
 
+    def lookup(self, source: Value, made: IntType, *, shared: bool) -> Value:
+        rows = 1 if shared else source.channels
+        table = self.integers(made, (rows, 1 << source.type.width))
+        return self.add(Lookup(table, source.type.min), source)
+
+    def bit_planes(self, source: Value) -> Value:
+        chosen = np.flatnonzero(self.rng.random(source.type.width) < 0.6).tolist()
+        return self.add(BitPlanes(tuple(chosen or [source.type.width - 1])), source)
+
+    def tiled(self, source: Value, outputs: int, length: int) -> Value:
+        tile = self.rng.choice(np.array([-1, 1]), length)
+        bias = self.integers(IntType(6, signed=True), outputs)
+        return self.add(Dense(Tiled(tile, (source.channels, outputs)), bias), source)
+
+    def codebook(self, source: Value, groups: int, entries: int, kind: IntType) -> Value:
+        indices = self.rng.integers(0, entries, (source.channels, 6))
+        table = self.integers(kind, (groups, entries))
+        bias = self.integers(IntType(kind.width + 2, signed=True), 6)
+        return self.add(Dense(Codebook(indices, table), bias), source)
+
 
 def vectors(value: Value, rows: int) -> IntArray:
     """Random vectors, and every combination of extremes of the first elements."""
@@ -142,7 +166,32 @@ def forest(seed: int, widths: Iterable[int]) -> Graph:
         else:
             rounding, narrow = how[f.rng.integers(len(how))]
             f.requantize(made, IntType(bits, bool(f.rng.integers(2))), 4, rounding, narrow)
+    compress(f, [node.output for node in f.nodes[6 : 6 + 2 * len(list(widths))]])
     return f.graph()
+
+
+TILES = ((6, 15), (6, 10), (3, 5), (3, 15), (8, 4), (9, 3), (6, 2), (4, 4), (6, 6), (4, 1))
+"""Outputs and length of a tile on 5 inputs: whole rows, one row, all of it, and boundaries inside a
+row with fewer and with more rows than outputs."""
+
+
+def compress(f: Forest, activations: list[Value]) -> None:
+    """Bit planes, lookups, tiles and codebooks on activations (5 channels) of every kind."""
+    for i, source in enumerate(activations):
+        if not source.type.signed:
+            planes = f.bit_planes(source)
+            if planes.type.width <= 6:
+                f.lookup(planes, IntType(5, bool(i & 2)), shared=bool(i & 4))
+        if source.type.width <= 6:
+            f.lookup(source, IntType(1 + i, bool(i & 2)), shared=bool(i & 4))
+        if i % 3 == 0:
+            groups, entries = ((1, 16), (2, 3), (3, 8), (6, 1))[i % 4]
+            f.codebook(source, groups, entries, IntType(1 + (7 * i) % 12, signed=i % 2 > 0))
+    small = [value for value in activations if value.type.width <= 5]
+    for i, (outputs, length) in enumerate(TILES):
+        made = f.tiled(small[i % len(small)], outputs, length)
+        if made.channels == 6:  # a tile that shares a factor, but no multiple, with the inputs
+            f.tiled(made, 6, (4, 9)[i % 2])
 
 
 def ties(graph: Graph, x: IntArray) -> dict[Rounding, int]:
@@ -176,14 +225,40 @@ def test_the_forest_has_every_case() -> None:
     for node in graph.nodes:
         match node.op:
             case Dense():
-                cases.add((node.op.weights.width, graph.values[node.inputs[0]].type.signed))
+                kind = graph.values[node.inputs[0]].type
+                codec = node.op.weights
+                cases.add((codec.width if isinstance(codec, Plain) else type(codec), kind.signed))
             case Threshold():
                 cases |= {(node.kind, int(step)) for step in node.op.step}
             case Requantize():
                 cases.add((node.op.rounding, node.op.narrow, node.output.type.signed))
+            case Lookup():
+                cases.add((node.kind, node.op.reads, len(node.op.table) > 1))
+            case BitPlanes():
+                # Only the selected bits travel, and of those only what can be set.
+                assert not node.output.type.signed
+                assert node.output.type.width <= len(node.op.planes)
+                cases.add((node.kind, len(node.op.planes)))
+    codecs = (Tiled, Codebook)
+    assert cases >= set(itertools.product(codecs, (False, True)))
+    kinds = [IntType(width, signed) for width in range(1, 7) for signed in (False, True)]
+    assert {kind for what, kind, *_ in cases if what == "lookup"} == set(kinds)
+    assert {("bitplanes", 1), ("bitplanes", 2), ("bitplanes", 3)} <= cases
     assert {bits for bits, *_ in cases if isinstance(bits, int)} == set(range(1, 17))
     assert {("threshold", 1), ("threshold", -1)} <= cases
     assert cases >= set(itertools.product(ROUNDINGS, (False, True), (False, True)))
+
+
+def test_wide_tables_and_planes_and_tensors_of_two_axes(tmp_path: Path) -> None:
+    f = Forest(Value("x", (2, 3), IntType(40, signed=False)))
+    planes = f.add(BitPlanes((0, 31, 32, 39)), f.source)
+    f.lookup(planes, IntType(9, signed=True), shared=False)
+    half = Requantize(np.ones(3, np.int64), np.full(3, -(1 << 39)), 24, "floor")
+    small = f.add(half, f.source, IntType(16, signed=True))
+    f.lookup(small, IntType(20, signed=True), shared=True)
+    graph = f.graph()
+    found = differences(graph, hls.write(graph, tmp_path / "p"), vectors(graph.input, 2000))
+    assert set(found.values()) == {0}
 
 
 def test_outputs_beyond_a_double_and_tensors_of_two_axes(tmp_path: Path) -> None:
@@ -217,9 +292,21 @@ def branches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, hls.Proje
     for name in ("tie", "cut"):
         same = np.ones(6, np.int64), np.zeros(6, np.int64), 2, "half_even", True
         f.add(Requantize(*same), f.source, IntType(4, signed=True), name=name)
-    for name in ("late", "out"):
-        table = Threshold(np.tile([-3, 0, 7], (6, 1)), np.zeros(6, np.int64), np.ones(6, np.int64))
-        f.add(table, f.source, name=name)
+    table = Threshold(np.tile([-3, 0, 7], (6, 1)), np.zeros(6, np.int64), np.ones(6, np.int64))
+    f.add(table, f.source, name="late")
+    low = f.add(Requantize(*same), f.source, IntType(3, signed=False), name="low")
+    f.add(BitPlanes((0, 2)), low, name="plane")
+    f.add(Lookup(3 * np.arange(64)[None], -32), f.source, name="entry")
+    for name in ("sign", "rows"):
+        f.add(
+            Dense(Tiled(np.array([1, 1, -1, 1, -1, -1, 1, 1, -1]), (6, 6)), np.arange(6)),
+            f.source,
+            name=name,
+        )
+    book = Codebook(np.arange(24).reshape(6, 4) % 5, np.array([[-8, -3, 0, 1, 6]] * 2))
+    for name in ("index", "word"):
+        f.add(Dense(book, np.arange(4)), f.source, name=name)
+    f.add(table, f.source, name="out")
     graph = f.graph("branches")
     return graph, hls.write(graph, tmp_path_factory.mktemp("hls") / "a b'c", part="xc7z020clg400-1")
 
@@ -230,6 +317,13 @@ def edit(path: Path, pattern: str, replacement: str) -> None:
     path.write_text(text)
 
 
+def edit_both(path: Path, pattern: str, replacement: str) -> None:
+    """Change a constant where the simulation reads it and where a vendor's tool does."""
+    edit(path.with_suffix(".txt"), pattern, replacement)
+    in_braces = pattern.replace("^", r"(?<=\{)").replace("$", r"(?=\})")
+    edit(path.with_suffix(".h"), in_braces, replacement)
+
+
 def test_each_small_mistake_in_the_cpp_is_found(
     branches: tuple[Graph, hls.Project], tmp_path: Path
 ) -> None:
@@ -237,8 +331,7 @@ def test_each_small_mistake_in_the_cpp_is_found(
     project = hls.write(graph, tmp_path / "p")
     weights, types = tmp_path / "p/firmware/weights", tmp_path / "p/firmware/defines.h"
     first = int((weights / "w2.txt").read_text().split(",")[0])
-    edit(weights / "w2.txt", rf"^{first},", f"{first ^ 1},")
-    edit(weights / "w2.h", rf"\{{{first},", f"{{{first ^ 1},")
+    edit_both(weights / "w2", rf"^{first},", f"{first ^ 1},")
     accumulator = graph.values["cramped"].type.width - 2
     edit(
         types,
@@ -247,11 +340,17 @@ def test_each_small_mistake_in_the_cpp_is_found(
     )
     edit(types, r"AP_RND_CONV,AP_SAT_SYM,0> layer5_t", "AP_RND,AP_SAT_SYM,0> layer5_t")
     edit(types, r"AP_RND_CONV,AP_SAT_SYM,0> layer6_t", "AP_RND_CONV,AP_SAT,0> layer6_t")
-    edit(weights / "thresholds7.txt", r"^-3,", "-2,")
-    edit(weights / "thresholds7.h", r"\{-3,", "{-2,")
+    edit_both(weights / "thresholds7", r"^-3,", "-2,")
+    sizes = tmp_path / "p/firmware/parameters.h"
+    edit(sizes, "n_planes = 2", "n_planes = 1")
+    edit_both(weights / "table10", ", 93, 96,", ", 93, 97,")
+    edit_both(weights / "tile11", "1, 1, 0, 1, 0", "1, 1, 0, 0, 0")
+    edit(sizes, r"(config12 [^}]* n_rows) = 3", r"\1 = 2")
+    edit_both(weights / "indices13", "1, 2, 3, 4, 0, 1, 2, 3$", "1, 2, 3, 4, 0, 1, 2, 2")
+    edit_both(weights / "table14", "6$", "7")
     found = differences(graph, project, vectors(graph.input, 2000))
     right = {name for name, count in found.items() if count == 0}
-    assert right == {"x", "kept", "out"}
+    assert right == {"x", "kept", "low", "out"}
 
 
 def test_a_weight_file_that_disagrees_with_its_header_is_refused(
