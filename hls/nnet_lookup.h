@@ -22,8 +22,8 @@ void lookup(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_in],
             typename CONFIG_T::table_t table[CONFIG_T::n_channels * CONFIG_T::n_entries]) {
     #pragma HLS function_instantiate variable=table
     #pragma HLS PIPELINE II=CONFIG_T::reuse_factor
-    // A memory per channel, not registers per entry: the tool makes it LUTs or a block.
-    #pragma HLS ARRAY_PARTITION variable=table block factor=CONFIG_T::n_channels
+    // Constants, not a memory: every element decodes by itself and none waits for a port.
+    #pragma HLS ARRAY_PARTITION variable=table complete
 
 Channels:
     for (unsigned i = 0; i < CONFIG_T::n_in; i++) {
