@@ -62,6 +62,12 @@ def test_a_codebook_has_a_table_a_group() -> None:
     assert weight_width(codec) == 6
 
 
+def test_a_codebook_of_zero_and_minus_one_is_not_binary() -> None:
+    codec = Codebook(np.array([[0, 1]]), np.array([[-1, 0]]))
+    assert weight_width(codec) == 2
+    Plain(decode(codec), weight_width(codec))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -101,8 +101,9 @@ class Codebook:
 
     @property
     def entry_bits(self) -> int:
-        """Bits of one table entry, as a two's complement number."""
-        return IntType.holding(min(int(self.table.min()), -1), int(self.table.max())).width
+        """Bits of one table entry, as a two's complement number; one bit would mean -1 and +1."""
+        held = IntType.holding(min(int(self.table.min()), -1), int(self.table.max()))
+        return max(held.width, 2)
 
 
 Codec = Plain | Tiled | Codebook
