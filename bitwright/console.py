@@ -29,19 +29,27 @@ class Steps:
     """The steps of a job, one after the other."""
 
     def __init__(self) -> None:
+        self.started = time.perf_counter()
         self.console = Console(stderr=True, highlight=False)
         self.seconds: dict[str, float] = {}
         """Wall-clock time of every finished step, by title."""
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the job began."""
+        return time.perf_counter() - self.started
+
     @contextmanager
-    def step(self, title: str) -> Iterator[Step]:
-        """Show a step while the block runs, and leave one line with its time when it ends."""
+    def step(self, title: str, *, own_bar: bool = False) -> Iterator[Step]:
+        """Show a step while the block runs, and leave one line with its time when it ends.
+
+        own_bar: the block draws a progress bar of its own.
+        """
         start = time.perf_counter()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24),
                    MofNCompleteColumn(), Elapsed())  # fmt: skip
-        with Progress(*columns, console=self.console, transient=True) as bar:
-            if not self.console.is_terminal:
-                bar.disable = True  # a log gets the closing lines only
+        hidden = own_bar or not self.console.is_terminal  # a log gets the closing lines only
+        with Progress(*columns, console=self.console, transient=True, disable=hidden) as bar:
             step = Step(title, bar)
             yield step
         self.seconds[title] = time.perf_counter() - start

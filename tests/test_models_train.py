@@ -158,6 +158,7 @@ def test_pruning_reaches_its_share_and_keeps_the_largest() -> None:
     [
         (lambda: Recipe(epochs=0), "all must be above 0"),
         (lambda: Recipe(learning_rate=0.0), "all must be above 0"),
+        (lambda: Recipe(noise=-0.1), "a noise of -0.1"),
         (lambda: Recipe(sparsity={"fc1": 1.0}), "a sparsity of 1.0 for fc1 is outside 0..1"),
         (lambda: Recipe(sparsity={"fc9": 0.5}), "'fc9', which has no weights"),
         (
