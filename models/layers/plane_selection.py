@@ -19,6 +19,7 @@ from bitwright.models.graph import IntArray
 from bitwright.models.layers.rate_distortion import Activations, BitQuantiser, Reals
 
 _COUNTS_AS_ZERO = 1e-12  # of the energy: what is left of sums that cancel
+_ROUNDED_EXHAUSTIVELY = 8  # planes, 2^8 ways to round: beyond, where sources are fine, the nearest
 _ROUNDING_LOSS = 10 ** (0.1 / 10)  # rounding coefficients may cost 0.1 dB
 
 
@@ -97,8 +98,8 @@ def power_of_two_selections(statistics: PlaneStatistics) -> tuple[Selection, ...
     """As `best_selections`, with every coefficient a power of two, which is wiring in hardware.
 
     For every subset, each least-squares coefficient is rounded down or up, all combinations are
-    tried, and the best one is improved plane by plane, refitted to what the others leave, until
-    nothing changes. The planes are the best for this; the powers are nearly always.
+    tried (of up to 8 planes), and the best one is improved plane by plane, refitted to what the
+    others leave, until nothing changes. The planes are the best for this; the powers are nearly always.
     """
     made: list[Selection] = []
     for subsets, solutions, _ in _solutions(statistics):
@@ -210,7 +211,10 @@ def _powers(statistics: PlaneStatistics, planes: tuple[int, ...], real: Reals) -
     rows = list(planes)
     gram, cross = statistics.gram[np.ix_(rows, rows)], statistics.cross[rows]
     below = np.exp2(np.floor(np.log2(real)))
-    choices = below * np.array(list(product((1.0, 2.0), repeat=len(rows))))
+    if len(rows) <= _ROUNDED_EXHAUSTIVELY:
+        choices = below * np.array(list(product((1.0, 2.0), repeat=len(rows))))
+    else:
+        choices = np.where(real < 1.5 * below, below, 2 * below)[None]
     cost = np.einsum("ci,ij,cj->c", choices, gram, choices) - 2 * choices @ cross
     best: Reals = choices[np.argmin(cost)].copy()
     for _ in range(32):
