@@ -99,7 +99,7 @@ def power_of_two_selections(statistics: PlaneStatistics) -> tuple[Selection, ...
 
     For every subset, each least-squares coefficient is rounded down or up, all combinations are
     tried (of up to 8 planes), and the best one is improved plane by plane, refitted to what the
-    others leave, until nothing changes. The planes are the best for this; the powers are nearly always.
+    others leave, until nothing changes. That is nearly always the best choice of powers.
     """
     made: list[Selection] = []
     for subsets, solutions, _ in _solutions(statistics):
