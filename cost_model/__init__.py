@@ -1,6 +1,8 @@
 """The cost model: what a graph costs as hardware, estimated from formulas or measured with Yosys.
 
 cost.py       Cost, Estimate, Measurement: the results
+blocks.py     the additions of binary layers, block by block
+lookups.py    the truth tables of lookups
 features.py   what the cost of a node depends on
 formulas.py   from features to cells and nanoseconds
 targets.py    the numbers that differ between device families

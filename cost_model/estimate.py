@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from bitwright.cost_model.cost import Estimate
-from bitwright.cost_model.features import Features, Steps, features
+from bitwright.cost_model.features import Features, Steps, Wires, features
 from bitwright.cost_model.formulas import critical_path, depth, node_cost
+from bitwright.cost_model.lookups import Tables
 from bitwright.cost_model.targets import COEFFICIENTS, Delays
 from bitwright.models.graph import Graph, Plan, Target, Unrolled
 
@@ -54,7 +55,9 @@ def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
 
 def _stages(f: Features, period_ns: float, c: Delays) -> int:
     """The fewest stages that meet the period, else the fewest that are as fast as any."""
-    most = 1 if isinstance(f, Steps) else min(depth(f).additions + 1, MAX_STAGES)
+    if isinstance(f, Wires):
+        return 0
+    most = 1 if isinstance(f, Steps | Tables) else min(depth(f).additions + 1, MAX_STAGES)
     paths = {stages: critical_path(f, stages, c) for stages in range(1, most + 1)}
     fastest = min(paths.values())
     return min(stages for stages, ns in paths.items() if ns <= max(period_ns, fastest))

