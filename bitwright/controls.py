@@ -6,9 +6,9 @@ to show in the reference's outputs for the very vectors that the check will use.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 import numpy as np
+from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph import (

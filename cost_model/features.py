@@ -4,10 +4,10 @@ Everything here is read off the graph; no plan, no target and no solver is invol
 """
 
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import assert_never
 
 from bitwright.cost_model.blocks import Blocks, cheapest_blocks
 from bitwright.cost_model.lookups import Tables, tables

@@ -9,9 +9,9 @@ each output bit. A node's pipeline advances under one enable; a valid and a last
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import assert_never
 
 import numpy as np
+from typing_extensions import assert_never
 
 from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost

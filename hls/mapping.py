@@ -6,9 +6,10 @@ them, accumulators the range that interval arithmetic proves for every partial s
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
+from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError, UnsupportedError
 from bitwright.models.graph import (

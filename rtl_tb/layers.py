@@ -4,9 +4,8 @@ A module only instantiates library cells, connects and registers, but for the ad
 product: thousands of two-operand additions read better as one line each than as instances.
 """
 
-from typing import assert_never
-
 import numpy as np
+from typing_extensions import assert_never
 
 from bitwright.models.graph import (
     BitPlanes,

@@ -4,7 +4,7 @@ It shares no arithmetic with the adder-graph form, neither solver nor cells, so 
 checks the other. It is for simulation; synthesis gives it several times the area.
 """
 
-from typing import assert_never
+from typing_extensions import assert_never
 
 from bitwright.models.graph import (
     BitPlanes,

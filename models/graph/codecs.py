@@ -6,10 +6,10 @@ shared and paid for.
 
 import math
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph.types import IntType

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
 
 import numpy as np
+from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph.codecs import decode

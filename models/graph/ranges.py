@@ -5,10 +5,10 @@ Bounds are exact for one operation on independent inputs; over several operation
 """
 
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import assert_never
 
 from bitwright.models.graph.codecs import decode
 from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Requantize, Threshold

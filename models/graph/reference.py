@@ -8,11 +8,12 @@ Nothing here is shared with the code that generates hardware.
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
+from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError, InputError
 from bitwright.models.graph.codecs import IntArray, decode

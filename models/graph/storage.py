@@ -15,9 +15,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
+from typing_extensions import assert_never
 
 from bitwright.models.errors import BitwrightError, GraphError, StorageError
 from bitwright.models.graph.codecs import Codebook, Codec, IntArray, Plain, Tiled
