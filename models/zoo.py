@@ -38,8 +38,8 @@ def digits_mlp(seed: int = 0) -> "nn.Module":
     Weights of 3, 4 and 5 bits, inputs and activations of 4, 3 and 2, batch-norm after the hidden
     layers, an 8-bit integer bias. All scales are powers of two (learned for the activations, one
     per channel in the first layer), so that float32 is exact and no integer differs from torch's.
-    Training with `digits_recipe` takes 25 s of one core and reaches 96 % of the test set (standard
-    deviation over seeds 0.5 %), with 70 % of the first layer's weights at zero.
+    Trained with `digits_recipe` (27 s of one core), seeds 0 to 3 reached 96.0 to 96.4 % of the test
+    set, with 486 weights left; unrolled, Yosys counted 2,883 LUTs for seed 0 on Xilinx 7-series.
     """
     from collections import OrderedDict
 
@@ -85,7 +85,7 @@ def digits_recipe() -> "Recipe":
         batch=32,
         learning_rate=5e-3,
         noise=0.15,
-        sparsity={"fc1": 0.7, "fc2": 0.3},
+        sparsity={"fc1": 0.78, "fc2": 0.5, "fc3": 0.3},
     )
 
 
