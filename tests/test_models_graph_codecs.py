@@ -76,7 +76,7 @@ def test_a_codebook_of_zero_and_minus_one_is_not_binary() -> None:
         (lambda: Tiled(np.ones((2, 2), int), (2, 2)), "one row"),
         (lambda: Codebook(np.array([[0, 4]]), np.array([[1, 2, 3, 4]])), "do not fit a table"),
         (lambda: Codebook(np.array([[0, 1, 0]]), np.zeros((2, 2), int)), "do not divide 3"),
-        (lambda: Codebook(np.array([0, 1]), np.zeros((1, 2), int)), "has indices"),
+        (lambda: Codebook(np.array([0, 1]), np.zeros((1, 2), int)), "needs indices"),
     ],
 )
 def test_codecs_that_mean_nothing_are_refused(make: object, message: str) -> None:
