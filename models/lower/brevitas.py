@@ -26,12 +26,15 @@ from bitwright.models.graph import (
     Dense,
     Graph,
     IntArray,
+    IntType,
     Port,
     Threshold,
     Tiled,
     decode,
     optimise,
 )
+from bitwright.models.layers.bottleneck import BitwiseBottleneck
+from bitwright.models.layers.rate_distortion import bottleneck_ops
 from bitwright.models.lower import edges
 from bitwright.models.lower.edges import Edge, Quantiser
 from bitwright.models.lower.output import Output, common_scale
@@ -226,6 +229,8 @@ class _Walk:
             edge = self._linear(node, module, source, edge)
         elif isinstance(module, (qnn.QuantIdentity, qnn.QuantReLU, qnn.QuantHardTanh)):
             edge = self._activation(node, module, edge)
+        elif isinstance(module, BitwiseBottleneck):
+            edge = self._bottleneck(node, module, edge)
         elif type(module) is nn.BatchNorm1d:
             edge = self._batch_norm(module, source, edge)
         elif self._passes(node, module):
@@ -268,6 +273,28 @@ class _Walk:
         if quantiser is not None:
             edge = self._quantise(edge, quantiser, name, f"{path}.act_quant")
         return edge
+
+    def _bottleneck(self, node: fx.Node, layer: BitwiseBottleneck, edge: Edge | None) -> Edge:
+        """Source integers, the bits that are kept, and their values; only what changes anything."""
+        call, name, quantiser = self._calls[id(layer)], self._name(node, layer), layer.quantiser
+        if edge is None:
+            raise UnsupportedError("reads the real input: put a QuantIdentity in front of it")
+        step, zero = Fraction(quantiser.scale), Fraction(0)
+        top = (1 << quantiser.source_bits) - 1
+        source = Quantiser((step,), zero, zero, 0, top, "half_even")
+        made = edges.quantise(edge, f"{name}_source", source)
+        planes, table = bottleneck_ops(quantiser)
+        if len(planes.planes) < quantiser.source_bits or list(table.table[0]) != list(
+            range(top + 1)
+        ):
+            kept = IntType(len(planes.planes), signed=False)
+            made = edges.append(made, f"{name}_planes", planes, kept)
+            made = edges.append(made, name, table)
+        channels = made.value.channels
+        made = replace(made, scale=(Fraction(quantiser.unit),) * channels, quantised=True)
+        ones = np.ones(channels, dtype=np.int64)
+        self._record(made, made, str(node.target), call, ones, 0 * ones)
+        return made
 
     def _batch_norm(self, layer: nn.BatchNorm1d, source: fx.Node, edge: Edge | None) -> Edge:
         if edge is None:

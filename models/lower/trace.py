@@ -15,6 +15,7 @@ from brevitas.nn.mixin.base import QuantLayerMixin
 from torch import Tensor, fx, nn
 
 from bitwright.models.errors import InputError, UnsupportedError
+from bitwright.models.layers.bottleneck import BitwiseBottleneck
 
 _ROWS = 3
 
@@ -89,7 +90,8 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Traced:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, QuantLayerMixin) or super().is_leaf_module(m, module_qualified_name)
+        ours = isinstance(m, (QuantLayerMixin, BitwiseBottleneck))
+        return ours or super().is_leaf_module(m, module_qualified_name)
 
 
 def _check_ends(model: nn.Module, graph: fx.Graph) -> None:
