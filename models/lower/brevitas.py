@@ -284,9 +284,7 @@ class _Walk:
         source = Quantiser((step,), zero, zero, 0, top, "half_even")
         made = edges.quantise(edge, f"{name}_source", source)
         planes, table = bottleneck_ops(quantiser)
-        if len(planes.planes) < quantiser.source_bits or list(table.table[0]) != list(
-            range(top + 1)
-        ):
+        if table.table[0].tolist() != list(range(top + 1)):
             kept = IntType(len(planes.planes), signed=False)
             made = edges.append(made, f"{name}_planes", planes, kept)
             made = edges.append(made, name, table)
