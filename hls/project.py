@@ -83,7 +83,7 @@ def write(
         tensors=tuple(node.output for node in graph.nodes),
         output=graph.output,
     )
-    with _ONE_AT_A_TIME, _quiet(), replaced_folder(target) as fresh:
+    with _ONE_AT_A_TIME, _quiet(), replaced_folder(target, "bitwright.json") as fresh:
         wanted = layers(graph)
         model = make_model(project, wanted, fresh, part, clock_mhz)
         check_kept(model, wanted)

@@ -56,7 +56,7 @@ def emit(
         latency=plan.latency,
         interval=plan.interval,
     )
-    with replaced_folder(Path(folder)) as fresh:
+    with replaced_folder(Path(folder), "design.json") as fresh:
         (fresh / "lib").mkdir()
         for name in used:
             (fresh / "lib" / f"{name}.sv").write_text((cells / f"{name}.sv").read_text())

@@ -71,14 +71,12 @@ def verilate(design: Design, folder: str | os.PathLike[str], *, waves: bool = Fa
     target = Path(folder)
     model = Model(target / "bulk", target / "cocotb" / design.top, waves)
     key_file = target / "model.key"
-    if target.exists() and not key_file.is_file() and any(target.iterdir()):
-        raise StorageError(f"{target} exists and does not hold a model: choose another folder")
     runtime = _runtime()
     options = (*_VERILATE, *(_TRACE if waves else ()))
     key = _key([runtime.name, design.top, *options], design.files)
     if key_file.is_file() and key_file.read_text() == key:
         return model
-    with replaced_folder(target) as fresh:
+    with replaced_folder(target, key_file.name) as fresh:
         cpp = fresh / "cpp"
         cpp.mkdir()
         (cpp / "ports.vlt").write_text(_public_ports(design.top))

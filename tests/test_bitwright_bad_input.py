@@ -298,6 +298,35 @@ def test_an_output_folder_that_cannot_be(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("command", ["lower", "hls", "rtl", "verify"])
+@pytest.mark.parametrize("taken", ["folder", "file"])
+def test_a_place_that_holds_something_else(
+    taken: str,
+    command: str,
+    graph: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = tmp_path / "taken"
+    if taken == "folder":
+        (place / "sim").mkdir(parents=True)
+        (place / "thesis.tex").write_text("mine")
+        (place / "sim" / "thesis.tex").write_text("mine")
+    else:
+        place.write_text("mine")
+    before = content(tmp_path)
+    arguments = [command, str(graph), "-o", str(place)]
+    if command == "lower":
+        arguments = ["lower", f"{NETWORKS}:good", "--input-shape", "8", "-o", str(place)]
+    if command == "verify":
+        run(["rtl", graph, "-o", tmp_path / "rtl"])
+        before = content(tmp_path)
+        arguments.insert(2, str(tmp_path / "rtl"))
+    assert "choose" in refused(arguments, monkeypatch, capsys)
+    assert content(tmp_path) == before
+
+
 def run(arguments: list[object]) -> None:
     command = [sys.executable, "-m", "bitwright", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -56,12 +56,10 @@ def save(graph: Graph, folder: str | os.PathLike[str]) -> str:
     was there. Raises StorageError if the folder holds something else or cannot be written.
     """
     target = Path(folder)
-    if target.exists() and not (target / "graph.json").is_file() and any(target.iterdir()):
-        raise StorageError(f"{target} exists and does not hold a graph: choose another folder")
     arrays: dict[str, IntArray] = {}
     tree = _to_json(graph, arrays)
     tree["digest"] = _digest(tree, arrays)
-    with replaced_folder(target) as fresh:
+    with replaced_folder(target, "graph.json") as fresh:
         np.savez_compressed(fresh / "weights.npz", **arrays)  # type: ignore[arg-type]
         (fresh / "graph.json").write_text(json.dumps(tree, indent=1) + "\n")
     return str(tree["digest"])
@@ -111,14 +109,20 @@ def digest(graph: Graph) -> str:
 
 
 @contextmanager
-def replaced_folder(target: Path) -> Iterator[Path]:
+def replaced_folder(target: Path, marker: str) -> Iterator[Path]:
     """A fresh folder that takes the target's place when the block ends without an error.
 
-    Whatever happens inside, the target is either its old self or the whole new folder. Raises
-    StorageError where the disk is full or the place cannot be written.
+    Whatever happens inside, the target is either its old self or the whole new folder. marker: a
+    file that every folder of this kind holds, by which an older one is known. Raises StorageError
+    where the target holds something else, the disk is full or the place cannot be written.
     """
     fresh: Path | None = None
     try:
+        if target.exists() and not (target / marker).is_file() and any(target.iterdir()):
+            raise StorageError(
+                f"{target} exists and holds no {marker}, so it is not replaced: choose another "
+                "folder"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         fresh.chmod(0o755)
