@@ -133,6 +133,18 @@ def test_a_folder_with_other_things_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_plain_file_is_not_replaced_and_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(StorageError, match="choose a folder"):
+        save(tiny_graph(), tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine"
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    save(tiny_graph(), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "graph.json").is_file()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "notes", "real"]
+
+
 def test_a_full_disk_leaves_the_old_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = save(tiny_graph(), tmp_path / "g")
 

@@ -117,6 +117,7 @@ def replaced_folder(target: Path, marker: str) -> Iterator[Path]:
     where the target holds something else, the disk is full or the place cannot be written.
     """
     fresh: Path | None = None
+    target = Path(os.path.realpath(target))  # behind a link, the folder and not the link
     try:
         if target.exists() and not (target / marker).is_file() and any(target.iterdir()):
             raise StorageError(
