@@ -1,6 +1,5 @@
 """Lowered Brevitas models compute the integers that torch computes, tensor by tensor."""
 
-import warnings
 from collections import OrderedDict
 
 import numpy as np
@@ -15,7 +14,6 @@ from bitwright.models.graph import Dense, Requantize, Threshold, evaluate, quant
 from bitwright.models.lower import Lowered, compare, identifier, lower
 
 torch.set_num_threads(1)
-warnings.filterwarnings("ignore", message=".*quant.*", module="brevitas.*")
 
 INPUTS, HIDDEN, OUTPUTS = 12, 7, 5
 

@@ -11,7 +11,16 @@ from brevitas import nn as qnn
 from brevitas.quant import binary, fixed_point, scaled_int
 from torch import nn
 
-from bitwright.models.graph import Dense, IntType, Port, Requantize, Value, dequantise, evaluate
+from bitwright.models.graph import (
+    Dense,
+    IntType,
+    Plain,
+    Port,
+    Requantize,
+    Value,
+    dequantise,
+    evaluate,
+)
 from bitwright.models.graph.boundary import quantise
 from bitwright.models.graph.ranges import Interval
 from bitwright.models.lower import compare, lower
@@ -27,7 +36,7 @@ def sums(scale: list[Fraction], bias: list[Fraction], width: int = 4) -> Edge:
     one = (Fraction(1),) * 3
     start = Edge(value, Interval.of_type(value), one, (Fraction(0),) * 3, quantised=True)
     ones = np.ones((3, len(scale)), dtype=np.int64)
-    return dense(start, "fc", ones, 2, scale, bias)
+    return dense(start, "fc", Plain(ones, 2), scale, bias)
 
 
 def reals(edge: Edge) -> list[Fraction]:

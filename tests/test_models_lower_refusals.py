@@ -15,7 +15,7 @@ from brevitas.quant import (
     scaled_int,
     shifted_scaled_int,
 )
-from brevitas.quant.experimental.float import Fp8e4m3ActPerTensorFloat, Fp8e4m3WeightPerTensorFloat
+from brevitas.quant.float import Fp8e4m3ActPerTensorFloat, Fp8e4m3WeightPerTensorFloat
 from torch import nn
 
 from bitwright.models.errors import GraphError, InputError, UnsupportedError

@@ -4,13 +4,16 @@ edges.py        integer tensors with the exact reals they mean; dense layers and
 output.py       the last tensor brought to one scale
 quantisers.py   what Brevitas' quantiser objects really do
 trace.py        a torch model as a list of calls, run once
-brevitas.py     the walk from one to the other
+walk.py         the walk over those calls
+lowered.py      what it makes
+brevitas.py     `lower`, which does all of that
 compare.py      torch against the reference, integer by integer
 user_model.py   a model from a user's file and state_dict
 """
 
-from bitwright.models.lower.brevitas import Counterpart, Lowered, identifier, lower
+from bitwright.models.lower.brevitas import lower
 from bitwright.models.lower.compare import Comparison, TensorComparison, compare
+from bitwright.models.lower.lowered import Counterpart, Lowered, identifier
 from bitwright.models.lower.user_model import load_model
 
 __all__ = [

@@ -13,7 +13,7 @@ from torch import nn
 
 from bitwright.models.errors import InputError
 from bitwright.models.graph import IntArray, dequantise, quantise, trace
-from bitwright.models.lower.brevitas import Counterpart, Lowered
+from bitwright.models.lower.lowered import Counterpart, Lowered
 from bitwright.models.lower.trace import evaluating, tensor
 
 _ROWS = 4096

@@ -5,6 +5,7 @@ Brevitas and torch layers are leaves. The trial run on a small batch shows every
 scale of a layer's quantised input, whether a reshape only flattens.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,11 +43,16 @@ class Traced:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode and without gradients, every module's mode restored afterwards."""
+    """The model in eval mode and without gradients, every module's mode restored afterwards.
+
+    Brevitas' warnings about what its quantised tensors cannot track are hushed: only their values
+    and scales are used here.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas\.")
             yield
     finally:
         for module, mode in modes:

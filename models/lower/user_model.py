@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,9 @@ def _factory(file: Path, name: str) -> Callable[[], Any]:
 
 def _load_weights(model: nn.Module, path: Path, source: str) -> None:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about foreign pickles: refused below
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise StorageError(f"weights {path} do not exist") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
