@@ -29,6 +29,7 @@ def test_the_jet_tagger_is_lowered_with_its_weights(root: Path, weights: Path) -
     source = f"{root}/examples/jet_tagger.py:jet_tagger"
     model = load_model(source, weights)
     lowered = lower(model, 16)
+    assert lowered.graph.name == "jet_tagger"
     dense = [node for node in lowered.graph.nodes if node.kind == "dense"]
     assert [node.op.weights.values.shape for node in dense] == [
         (16, 64),

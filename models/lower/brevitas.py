@@ -1,5 +1,6 @@
 """Lowering from Brevitas: a trained torch model becomes an integer graph that computes the same."""
 
+import re
 import warnings
 from collections.abc import Sequence
 
@@ -43,7 +44,8 @@ def lower(
     shape = (input_shape,) if isinstance(input_shape, int) else tuple(int(n) for n in input_shape)
     if not shape or any(n < 1 for n in shape):
         raise InputError(f"input shape {shape}: give the positive sizes of one example")
-    title = identifier(name or type(model).__name__.lower())
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(model).__name__)  # JetTagger: jet_tagger
+    title = identifier(name or words.lower())
     with evaluating(model):
         walk = Walk(model, trace_model(model, shape), int(np.prod(shape)))
         output = walk.finish(multiplier_bits)
