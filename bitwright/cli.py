@@ -152,6 +152,8 @@ def lower(
 
     rows = load_rows(data) if data is not None else None
     network = load_model(model, weights)
+    if weights is None:
+        typer.echo("note: no --weights given, so the network is as its function makes it", err=True)
     lowered = lower_model(
         network,
         parse_shape(input_shape),

@@ -70,6 +70,9 @@ def engines_table(
     table = _table(title, "check", "result", "")
     for name, engine in engines.items():
         _engine(table, ENGINE_TITLES[name], engine)
+        if engine.latency is not None:
+            cycles = f"{engine.latency} cycles latency, initiation interval {engine.interval}"
+            table.add_row("", f"{cycles}{', as predicted' if engine.passed else ''}", "")
     if bench is not None:
         _bench(table, bench)
     if controls is not None:
@@ -80,6 +83,8 @@ def engines_table(
 def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
     """Resources of every layer: estimated, and measured where that was done."""
     clock = ", ".join(f"{mhz:.0f} MHz {name}" for name, mhz in clock_mhz.items())
+    if clock_mhz["estimated"] < clock_mhz["asked"]:
+        clock += ": the clock asked for is not met"
     used = [r for r in RESOURCES if r in ("lut", "ff") or cost.estimated[r] or cost.measured.get(r)]
     unused = ", ".join(f"no {r.upper()}" for r in RESOURCES if r not in used)
     table = _table(f"cost on {cost.target}, {clock}", "layer")
