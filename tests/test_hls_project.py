@@ -230,10 +230,10 @@ def test_what_hls4ml_cannot_express_is_refused(
     made = Value("y", (*shape[:-1], 1 if isinstance(op, Dense) else shape[-1]), kind)
     graph = graph_of(*([(op, made)] if op else []), source=Value("x", shape, S4))
     (tmp_path / "p").mkdir()
-    (tmp_path / "p" / "mine").touch()
+    (tmp_path / "p" / "bitwright.json").touch()  # an earlier project, which must stay
     with pytest.raises(UnsupportedError, match=said):
         hls.write(graph, tmp_path / "p")
-    assert [path.name for path in tmp_path.rglob("*")] == ["p", "mine"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["p", "bitwright.json"]
 
 
 # ---- that hls4ml keeps it ------------------------------------------------------------------------
