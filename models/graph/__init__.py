@@ -8,6 +8,7 @@ real = scale * (integer + offset).
 
     types.py           IntType, Value, Port: what travels on an edge
     codecs.py          how weights are stored, and the integers they mean
+    codebooks.py       number formats as tables for the codebook codec: minifloats, power grids
     ops.py             the operations
     graph.py           Graph, checked on construction
     ranges.py          interval arithmetic: what can reach each channel
