@@ -1,0 +1,19 @@
+"""The command line: one command for each step of the job, and `run` for all of them.
+
+Nothing heavy is imported before a command needs it, so that `--help` answers at once. Results go to
+the standard output, as tables or with --json as JSON alone; everything else to the error stream.
+"""
+
+from bitwright.cli.app import add, app, main
+from bitwright.cli.cost import estimate, synth
+from bitwright.cli.hls import hls
+from bitwright.cli.lower import lower
+from bitwright.cli.options import Backend, Form, Target
+from bitwright.cli.rtl import rtl, verify
+from bitwright.cli.run import run
+
+__all__ = ["Backend", "Form", "Target", "app", "main"]
+
+# In the order in which --help lists them.
+for command in (lower, estimate, hls, rtl, verify, synth, run):
+    add(command)

@@ -1,0 +1,98 @@
+"""What several commands do: read their inputs, show a result, and end."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bitwright.models.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from bitwright.cli.options import Target
+    from bitwright.console import Steps
+    from bitwright.cost_model import Estimate
+    from bitwright.models.graph import Graph, IntArray, Plan
+    from bitwright.report import Controls
+    from bitwright.rtl_tb import Design
+
+
+def show(result: object, as_json: bool, *tables: "RenderableType") -> None:
+    """Print a result to the standard output: as JSON, or as tables."""
+    if as_json:
+        from bitwright.report import to_json
+
+        typer.echo(to_json(result), nl=False)
+        return
+    from rich.console import Console
+
+    # A pipe or file has no width, and a table that is cut helps nobody.
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    for table in tables:
+        console.print(table)
+
+
+def end(passed: bool) -> None:
+    """End with exit code 1 if a check failed."""
+    if not passed:
+        raise typer.Exit(1)
+
+
+def labels_of(text: str | None) -> tuple[str, ...]:
+    """The names in the text of --labels."""
+    return tuple(text.split(",")) if text else ()
+
+
+def vectors_for(graph: "Graph", data: Path | None, count: int) -> "IntArray":
+    """The rows of a data file, quantised, and random vectors behind them."""
+    import numpy as np
+
+    from bitwright.inputs import load_rows, random_vectors
+    from bitwright.models.graph import quantise
+
+    random = random_vectors(graph, count)
+    if data is None:
+        return random
+    rows = load_rows(data).x
+    return np.concatenate([quantise(graph, rows.reshape(len(rows), -1)), random])
+
+
+def design_in(graph: "Graph", folder: Path) -> "Design":
+    """The design in a folder. Raises InputError where it was made from another graph."""
+    import json
+
+    from bitwright.models.graph import digest
+    from bitwright.rtl_tb import load_design
+
+    design = load_design(folder)
+    made_from = json.loads((folder / "design.json").read_text())["graph"]
+    if made_from != digest(graph):
+        raise InputError(
+            f"{folder} was made from another graph ({made_from[:12]}, not "
+            f"{digest(graph)[:12]}): make it again with 'bitwright rtl'"
+        )
+    return design
+
+
+def plan_and_estimate(graph: "Graph", target: "Target", clock: float) -> "tuple[Plan, Estimate]":
+    """The plan for a target and clock in MHz, and its cost."""
+    from bitwright.cost_model import estimate as estimate_cost
+    from bitwright.cost_model import make_plan
+
+    plan = make_plan(graph, target, clock_mhz=clock)
+    return plan, estimate_cost(graph, plan)
+
+
+def controls_of(
+    graph: "Graph", x: "IntArray", engines: tuple[str, ...], steps: "Steps"
+) -> "Controls":
+    """What became of the deliberate mistakes, as a step of its own."""
+    from bitwright.checks import check_controls
+    from bitwright.cost_model import make_plan
+
+    with steps.step("deliberate mistakes") as step:
+        controls = check_controls(graph, make_plan(graph, "xc7", 200.0), x, engines, step.progress)
+        step.result = str(controls)
+    return controls

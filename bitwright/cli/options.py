@@ -1,0 +1,51 @@
+"""The arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+# As in models.graph.TARGETS, rtl_tb.Form and hls.BACKENDS; a test compares them. Spelled out here
+# because importing them would cost every --help a second.
+Target = Literal["xc7", "xcup", "ecp5", "ice40"]
+Form = Literal["adder_graph", "plain"]
+Backend = Literal["Vitis", "Vivado"]
+
+GraphArgument = Annotated[
+    Path, typer.Argument(help="Folder of an integer graph, made by 'bitwright lower'.")
+]
+ModelArgument = Annotated[
+    str, typer.Argument(help="Python file and the function in it that makes the network.",
+                        metavar="FILE.py:FACTORY", show_default=False)
+]  # fmt: skip
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", "-w", help="state_dict that torch.save() wrote.", show_default=False),
+]
+ShapeOption = Annotated[
+    str, typer.Option(help="Sizes of one example without the batch: 64, or 1,8,8.",
+                      show_default=False)
+]  # fmt: skip
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="Test rows: .npz with x and, for the accuracy, y. Random ones without.",
+                 show_default=False),
+]  # fmt: skip
+VectorsOption = Annotated[int, typer.Option(help="Random vectors, besides those of --data.")]
+TargetOption = Annotated[Target, typer.Option(help="Device family.")]
+ClockOption = Annotated[
+    float, typer.Option("--clock", min=1, max=2000, help="Clock in MHz to pipeline for.")
+]
+NameOption = Annotated[
+    str | None, typer.Option(help="Name of the network, and of its top module.", show_default=False)
+]
+LabelsOption = Annotated[
+    str | None, typer.Option(help="Names of the classes: a,b,c.", show_default=False)
+]
+ControlsOption = Annotated[
+    bool, typer.Option("--controls", help="Show that the check finds deliberate mistakes.")
+]
+DesignArgument = Annotated[
+    Path, typer.Argument(help="Folder of a design, made by 'bitwright rtl'.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

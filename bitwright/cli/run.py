@@ -1,0 +1,91 @@
+"""The whole job."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitwright.cli.common import end, labels_of, show
+from bitwright.cli.options import (
+    ClockOption,
+    DataOption,
+    JsonOption,
+    LabelsOption,
+    NameOption,
+    TargetOption,
+    VectorsOption,
+    WeightsOption,
+)
+from bitwright.models.errors import InputError
+
+
+def run(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Python file and the function in it that makes the network.",
+            metavar="[FILE.py:FACTORY]",
+            show_default=False,
+        ),
+    ] = "",
+    weights: WeightsOption = None,
+    input_shape: Annotated[
+        str,
+        typer.Option(
+            help="Sizes of one example without the batch: 64, or 1,8,8.", show_default=False
+        ),
+    ] = "",
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Train and use a small network on handwritten digits.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder of the results.", show_default="out/demo, or out/run"
+        ),
+    ] = None,
+    data: DataOption = None,
+    vectors: VectorsOption = 10_000,
+    target: TargetOption = "xc7",
+    clock: ClockOption = 200.0,
+    name: NameOption = None,
+    labels: LabelsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the whole job, and report what was found.
+
+    Lower, estimate, HLS, RTL, verify, synthesise. Ends with a table, and with report.json in
+    the output folder. Stopped on the way, the same
+    command goes on from where it was.
+
+    Examples:
+      bitwright run --demo
+      bitwright run net.py:make -w net.pt --input-shape 64 --data test.npz -o out/net
+    """
+    from bitwright import flow
+    from bitwright.inputs import load_rows, parse_shape
+    from bitwright.models.lower import load_model
+    from bitwright.tables import report_table
+
+    settings = flow.Settings(target, clock, vectors)
+    if demo:
+        if model or weights or input_shape or data:
+            raise InputError("--demo brings its own network: give either that or one of yours")
+        report = flow.demo(out or Path("out/demo"), settings)
+    else:
+        if not model or not input_shape:
+            raise InputError(
+                "run needs a network, such as net.py:make with --input-shape 64; or give --demo"
+            )
+        rows = load_rows(data) if data is not None else None
+        report = flow.run(
+            load_model(model, weights),
+            parse_shape(input_shape),
+            out or Path("out/run"),
+            rows=rows,
+            labels=labels_of(labels),
+            name=name,
+            settings=settings,
+        )
+    show(report, as_json, report_table(report))
+    end(report.passed)
