@@ -1,8 +1,10 @@
 """What sub-bit weights and minifloats save: LUTs by Yosys, beside plain layers in the same run."""
 
+import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +34,10 @@ from bitwright.models.graph.codebooks import best_scale, minifloat_table, neares
 from bitwright.rtl_tb import emit
 
 TARGET = "xc7"
-INPUTS, OUTPUTS = 64, 32
+SHAPE = (64, 32)
+LONG_SHAPE = (256, 128)
+LONG_FILE = Path("docs/results/subbit_long.json")
+LONG_LIMIT_S = 6 * 3600.0
 COPIES = (4, 8)
 ACTIVATIONS = (IntType(1, False), IntType(4, False))
 FORMATS = {3: (2, 0), 4: (2, 1), 5: (2, 2), 6: (3, 2), 7: (3, 3), 8: (4, 3)}
@@ -60,20 +65,33 @@ def luts(graphs: Sequence[Graph]) -> dict[str, int]:
             design = emit(graph, plan, Path(name) / graph.name)
             files |= {file.name: file for file in design.files}
             tops[graph.name] = design.modules["y"]
-        measured = measure(list(files.values()), tops, TARGET)
+        measured = measure(list(files.values()), tops, TARGET, timeout_s=LONG_LIMIT_S)
     return {name: cost.lut for name, cost in measured.nodes.items()}
 
 
-def tiled_rows() -> list[dict[str, object]]:
+def luts_one_by_one(graphs: Sequence[Graph]) -> dict[str, int]:
+    """The same in one process, smallest first; what an earlier run finished is not done again."""
+    found: dict[str, int] = {}
+    for graph in reversed(graphs):
+        start = time.perf_counter()
+        found |= luts([graph])
+        seconds = time.perf_counter() - start
+        print(f"{graph.name}: {found[graph.name]:,} LUT, {seconds:,.0f} s", flush=True)
+    return found
+
+
+def tiled_rows(
+    shape: tuple[int, int] = SHAPE, count: Callable[[Sequence[Graph]], dict[str, int]] = luts
+) -> list[dict[str, object]]:
     """For each compression the worse LUT ratio of both activation widths, and the stored bits."""
     rng = np.random.default_rng(0)
-    shape = (INPUTS, OUTPUTS)
+    inputs, outputs = shape
     codecs: dict[int, Codec] = {1: Plain(rng.choice([-1, 1], shape), 1)}
-    codecs |= {p: Tiled(rng.choice([-1, 1], INPUTS * OUTPUTS // p), shape) for p in COPIES}
+    codecs |= {p: Tiled(rng.choice([-1, 1], inputs * outputs // p), shape) for p in COPIES}
     graphs = {
         (p, k): dense_graph(f"p{p}_{k}", c, k) for p, c in codecs.items() for k in ACTIVATIONS
     }
-    found = luts(list(graphs.values()))
+    found = count(list(graphs.values()))
     rows: list[dict[str, object]] = []
     for p in COPIES:
         ratios = {str(k): found[graphs[p, k].name] / found[graphs[1, k].name] for k in ACTIVATIONS}
@@ -82,7 +100,7 @@ def tiled_rows() -> list[dict[str, object]]:
             {
                 "name": f"tiled_p{p}_lut_ratio",
                 "value": found[f"p{p}_{worse}"],
-                "unit": f"LUT ({TARGET}, dot products of {INPUTS} x {worse} -> {OUTPUTS})",
+                "unit": f"LUT ({TARGET}, dot products of {inputs} x {worse} -> {outputs})",
                 "against": f"plain binary layer, {found[f'p1_{worse}']} LUT",
                 "ratio": ratios[worse],
                 "ratios": ratios,
@@ -130,9 +148,19 @@ def padded(table: IntArray) -> IntArray:
 
 
 def main() -> None:
-    rows = tiled_rows() + format_rows()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "subbit.json").write_text(json.dumps(rows, indent=1) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__)
+    shape = " -> ".join(map(str, LONG_SHAPE))
+    parser.add_argument(
+        "--long",
+        action="store_true",
+        help=f"a {shape} layer instead, for hours; goes on where it was stopped ({LONG_FILE})",
+    )
+    if parser.parse_args().long:
+        rows, file = tiled_rows(LONG_SHAPE, luts_one_by_one), LONG_FILE
+    else:
+        rows, file = tiled_rows() + format_rows(), FOLDER / "subbit.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(rows, indent=1) + "\n")
     for row in rows:
         against = f"{row['ratio']:.3f} x {row['against']}"
         print(f"{row['name']:24} {row['value']:6} {row['unit']}, {against}")
