@@ -32,13 +32,19 @@ def checkout(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+def folder_of(package: str, config: dict[str, Any]) -> Path:
+    """Where setuptools looks for a package: in the mapped folder of its longest mapped name."""
+    mapped: dict[str, str] = config["tool"]["setuptools"]["package-dir"]
+    known = max((m for m in mapped if f"{package}.".startswith(f"{m}.")), key=len)
+    return Path(mapped[known], *package.removeprefix(known).split(".")[1:])
+
+
 def unlisted(root: Path, config: dict[str, Any]) -> list[str]:
     """Files that pyproject.toml would leave out of the wheel, or Python folders that it forgets."""
     settings = config["tool"]["setuptools"]
     covered: set[Path] = set()
     for package in settings["packages"]:
-        parts = package.split(".")
-        folder = root.joinpath(*(parts[1:] or parts))
+        folder = root / folder_of(package, config)
         assert (folder / "__init__.py").is_file(), f"{package} is listed but does not exist"
         covered |= {path for pattern in ("*.py", *settings["package-data"]["*"])
                     for path in folder.glob(pattern)}  # fmt: skip
@@ -56,15 +62,15 @@ def test_every_package_and_data_file_is_listed(checkout: Path) -> None:
 
 @pytest.mark.parametrize("name", ["hls/lost/found.py", "rtl_tb/lost.xyz", "rtl_tb/lost/a.sv"])
 def test_an_unlisted_file_is_found(root: Path, tmp_path: Path, name: str) -> None:
-    for package in load_config(root)["tool"]["setuptools"]["packages"]:
-        parts = package.split(".")
-        folder = tmp_path.joinpath(*(parts[1:] or parts))
+    config = load_config(root)
+    for package in config["tool"]["setuptools"]["packages"]:
+        folder = tmp_path / folder_of(package, config)
         folder.mkdir()
         (folder / "__init__.py").touch()
-    assert unlisted(tmp_path, load_config(root)) == []
+    assert unlisted(tmp_path, config) == []
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    assert unlisted(tmp_path, load_config(root)) == [name]
+    assert unlisted(tmp_path, config) == [name]
 
 
 def test_constraints_pin_every_package_that_is_installed(root: Path) -> None:
