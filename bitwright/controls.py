@@ -12,15 +12,22 @@ from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph import (
+    Add,
+    ArgMax,
     BitPlanes,
+    Concat,
+    Conv2d,
     Dense,
     Graph,
     IntArray,
     Lookup,
+    MaxPool,
     Node,
     Op,
     Plain,
     Requantize,
+    Reshape,
+    SumPool,
     Threshold,
     decode,
     evaluate,
@@ -51,7 +58,7 @@ def mistakes(graph: Graph, x: IntArray) -> tuple[Mistake, ...]:
     found = []
     for name, make in KINDS.items():
         for (where, wrong), _ in zip(make(graph), range(_TRIES), strict=False):
-            differing = int(np.any(evaluate(wrong, x) != right, axis=1).sum())
+            differing = int((evaluate(wrong, x) != right).reshape(len(x), -1).any(axis=1).sum())
             if differing:
                 found.append(Mistake(name, where, wrong, differing))
                 break
@@ -65,14 +72,14 @@ def _flipped_bits(graph: Graph) -> _Wrong:
     """Before: a weight of 6 (0110). After: a weight of 7 (0111)."""
     rng = np.random.default_rng(0)
     for i, node in enumerate(graph.nodes):
-        if not isinstance(node.op, Dense):
+        if not isinstance(node.op, Dense | Conv2d):
             continue
         values = decode(node.op.weights)
         for flat in rng.permutation(values.size)[: _TRIES // 4]:
             at = np.unravel_index(flat, values.shape)
             wrong = values.copy()
             wrong[at] = -values[at] if weight_width(node.op.weights) == 1 else values[at] ^ 1
-            op = Dense(Plain(wrong, weight_width(node.op.weights)), node.op.bias)
+            op = replace(node.op, weights=Plain(wrong, weight_width(node.op.weights)))
             place = ", ".join(str(int(n)) for n in at)
             where = f"{node.name}[{place}]: {values[at]} became {wrong[at]}"
             yield from _tried(where, graph, {i: op})
@@ -80,10 +87,11 @@ def _flipped_bits(graph: Graph) -> _Wrong:
 
 def _swapped_outputs(graph: Graph) -> _Wrong:
     """Before: outputs (a, b, c). After: outputs (b, a, c)."""
-    first = max((i for i, n in enumerate(graph.nodes) if isinstance(n.op, Dense)), default=None)
-    if first is None:
+    products = [i for i, n in enumerate(graph.nodes) if isinstance(n.op, Dense | Conv2d)]
+    if not products:
         return
-    channels = graph.output.channels
+    first = products[-1]
+    channels = graph.nodes[first].output.channels
     for a in range(channels):
         for b in range(a + 1, channels):
             order = np.arange(channels)
@@ -100,7 +108,18 @@ def _wrong_roundings(graph: Graph) -> _Wrong:
     for i, node in enumerate(graph.nodes):
         op = node.op
         match op:
-            case Dense() | Lookup() | BitPlanes():
+            case (
+                Dense()
+                | Conv2d()
+                | Lookup()
+                | BitPlanes()
+                | MaxPool()
+                | SumPool()
+                | Add()
+                | Concat()
+                | Reshape()
+                | ArgMax()
+            ):
                 continue
             case Threshold():
                 raised = Threshold(op.thresholds + 1, op.base, op.step)
@@ -126,16 +145,16 @@ KINDS: dict[str, Callable[[Graph], _Wrong]] = {
 
 def _permuted(op: Op, order: IntArray) -> Op:
     match op:
-        case Dense():
+        case Dense() | Conv2d():
             weights = Plain(decode(op.weights)[:, order], weight_width(op.weights))
-            return Dense(weights, op.bias[order])
+            return replace(op, weights=weights, bias=op.bias[order])
         case Threshold():
             return Threshold(op.thresholds[order], op.base[order], op.step[order])
         case Requantize():
             return replace(op, multiplier=op.multiplier[order], bias=op.bias[order])
         case Lookup():
             return op if len(op.table) == 1 else replace(op, table=op.table[order])
-        case BitPlanes():
+        case BitPlanes() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
             return op
         case _:
             assert_never(op)

@@ -11,16 +11,24 @@ from typing_extensions import assert_never
 
 from bitwright.cost_model.blocks import Blocks, cheapest_blocks
 from bitwright.cost_model.lookups import Tables, tables
+from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
+    Add,
+    ArgMax,
     BitPlanes,
+    Concat,
+    Conv2d,
     Dense,
     Graph,
     IntArray,
     Interval,
     IntType,
     Lookup,
+    MaxPool,
     Node,
     Requantize,
+    Reshape,
+    SumPool,
     Threshold,
     decode,
 )
@@ -139,6 +147,8 @@ def features(graph: Graph, node: Node) -> Features:
             return tables(op, node.output.type, elements)
         case BitPlanes():
             return Wires()
+        case Conv2d() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
+            raise UnsupportedError(f"node {node.name} ({node.kind}) has no cost formula yet")
         case _:
             assert_never(op)
 

@@ -13,17 +13,24 @@ from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError, UnsupportedError
 from bitwright.models.graph import (
+    Add,
+    ArgMax,
     BitPlanes,
     Codebook,
+    Concat,
+    Conv2d,
     Dense,
     Graph,
     IntArray,
     Interval,
     IntType,
     Lookup,
+    MaxPool,
     Node,
     Plain,
     Requantize,
+    Reshape,
+    SumPool,
     Threshold,
     Tiled,
     Value,
@@ -86,7 +93,7 @@ def argument_name(graph: Graph) -> str:
 
 
 def _layer(graph: Graph, node: Node, renamed: dict[str, str]) -> Layer:
-    (source,) = graph.sources(node)
+    source = graph.values[node.inputs[0]]
     interval = graph.intervals[source.name]
     op = node.op
     try:
@@ -101,6 +108,8 @@ def _layer(graph: Graph, node: Node, renamed: dict[str, str]) -> Layer:
                 kind, attributes, constants, types = _lookup(op, node)
             case BitPlanes():
                 kind, attributes, constants, types = _bit_planes(op, node)
+            case Conv2d() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
+                raise UnsupportedError(f"node {node.name} ({node.kind}) has no HLS layer yet")
             case _:
                 assert_never(op)
     except GraphError as error:

@@ -7,15 +7,23 @@ product: thousands of two-operand additions read better as one line each than as
 import numpy as np
 from typing_extensions import assert_never
 
+from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
+    Add,
+    ArgMax,
     BitPlanes,
+    Concat,
+    Conv2d,
     Dense,
     Graph,
     Interval,
     IntType,
     Lookup,
+    MaxPool,
     Node,
     Requantize,
+    Reshape,
+    SumPool,
     Threshold,
     Value,
     decode,
@@ -58,6 +66,8 @@ def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
             body = _lookup_layer(op, source, node.output, stages)
         case BitPlanes():
             return bit_planes(op, node, module, source)
+        case Conv2d() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
+            raise UnsupportedError(f"node {node.name} ({node.kind}) has no hardware yet")
         case _:
             assert_never(op)
     plural = "stage" if stages == 1 else "stages"

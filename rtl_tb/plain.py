@@ -6,13 +6,21 @@ checks the other. It is for simulation; synthesis gives it several times the are
 
 from typing_extensions import assert_never
 
+from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
+    Add,
+    ArgMax,
     BitPlanes,
+    Concat,
+    Conv2d,
     Dense,
     Graph,
     Lookup,
+    MaxPool,
     Node,
     Requantize,
+    Reshape,
+    SumPool,
     Threshold,
     Value,
     decode,
@@ -45,6 +53,8 @@ def plain_layer(graph: Graph, node: Node, module: str, stages: int) -> str:
             lines = _lookups(op, source, output)
         case BitPlanes():
             return bit_planes(op, node, module, source)
+        case Conv2d() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
+            raise UnsupportedError(f"node {node.name} ({node.kind}) has no hardware yet")
         case _:
             assert_never(op)
     return (

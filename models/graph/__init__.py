@@ -11,6 +11,8 @@ real = scale * (integer + offset).
     codebooks.py       number formats as tables for the codebook codec: minifloats, power grids
     ops.py             the operations
     graph.py           Graph, checked on construction
+    build.py           Builder: a graph one operation after another
+    shapes.py          what each operation demands and makes
     ranges.py          interval arithmetic: what can reach each channel
     reference.py       what a graph computes: the specification
     requantisation.py  exact thresholds, and multiply-add-shift equal to them
@@ -21,6 +23,7 @@ real = scale * (integer + offset).
 """
 
 from bitwright.models.graph.boundary import dequantise, quantise
+from bitwright.models.graph.build import Builder
 from bitwright.models.graph.codecs import (
     Codebook,
     Codec,
@@ -33,29 +36,43 @@ from bitwright.models.graph.codecs import (
 )
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import (
+    Add,
+    ArgMax,
     BitPlanes,
+    Concat,
+    Conv2d,
     Dense,
     Lookup,
+    MaxPool,
     Node,
     Op,
     Requantize,
+    Reshape,
     Rounding,
+    SumPool,
     Threshold,
+    Window,
 )
 from bitwright.models.graph.passes import PASSES, optimise
 from bitwright.models.graph.plan import TARGETS, Engine, Plan, Target, Unrolled
-from bitwright.models.graph.ranges import Interval, output_interval, partial_sums
+from bitwright.models.graph.ranges import Interval, operands, output_interval, partial_sums
 from bitwright.models.graph.reference import Reference, evaluate, trace
 from bitwright.models.graph.requantisation import as_requantize, derive_threshold
+from bitwright.models.graph.shapes import output_shape
 from bitwright.models.graph.storage import digest, load, save
 from bitwright.models.graph.types import IntType, Port, Value
 
 __all__ = [
     "PASSES",
     "TARGETS",
+    "Add",
+    "ArgMax",
     "BitPlanes",
+    "Builder",
     "Codebook",
     "Codec",
+    "Concat",
+    "Conv2d",
     "Dense",
     "Engine",
     "Graph",
@@ -63,6 +80,7 @@ __all__ = [
     "IntType",
     "Interval",
     "Lookup",
+    "MaxPool",
     "Node",
     "Op",
     "Plain",
@@ -70,12 +88,15 @@ __all__ = [
     "Port",
     "Reference",
     "Requantize",
+    "Reshape",
     "Rounding",
+    "SumPool",
     "Target",
     "Threshold",
     "Tiled",
     "Unrolled",
     "Value",
+    "Window",
     "as_requantize",
     "decode",
     "dequantise",
@@ -83,8 +104,10 @@ __all__ = [
     "digest",
     "evaluate",
     "load",
+    "operands",
     "optimise",
     "output_interval",
+    "output_shape",
     "partial_sums",
     "quantise",
     "save",

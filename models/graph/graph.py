@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
-from bitwright.models.graph.codecs import decode
-from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Op, Requantize, Threshold
+from bitwright.models.graph.ops import ArgMax, Node
 from bitwright.models.graph.ranges import Interval, output_interval
+from bitwright.models.graph.shapes import output_shape
 from bitwright.models.graph.types import IntType, Port, Value, check_name
 
 
@@ -71,10 +70,13 @@ class Graph:
         for name, port in self.ports.items():
             if not (np.isfinite(port.scale) and port.scale > 0 and np.isfinite(port.offset)):
                 raise GraphError(f"the port of {name} has {port}: its scale must be above 0")
-        if self.labels and len(self.labels) != values[self.outputs[0]].channels:
+        classes = values[self.outputs[0]].channels
+        for node in self.nodes:
+            if node.name == self.outputs[0] and isinstance(node.op, ArgMax):
+                classes = values[node.inputs[0]].channels
+        if self.labels and len(self.labels) != classes:
             raise GraphError(
-                f"graph {self.name} has {len(self.labels)} labels for "
-                f"{values[self.outputs[0]].channels} output channels"
+                f"graph {self.name} has {len(self.labels)} labels for {classes} classes"
             )
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "intervals", intervals)
@@ -115,46 +117,13 @@ def _add(values: dict[str, Value], value: Value) -> None:
 
 
 def _check_shapes(node: Node, sources: list[Value]) -> None:
-    if len(sources) != 1:
-        raise GraphError(f"node {node.name} ({node.kind}) reads {len(sources)} tensors, not one")
-    shape = _output_shape(node.name, node.op, sources[0])
+    shape = output_shape(node, sources)
     if node.output.shape != shape:
+        read = ", ".join(map(str, sources))
         raise GraphError(
-            f"node {node.name} ({node.kind}) makes shape {shape} from {sources[0]}, but its output "
-            f"is declared as {node.output.shape}"
+            f"node {node.name} ({node.kind}) makes shape {shape} from {read}, but its output is "
+            f"declared as {node.output.shape}"
         )
-
-
-def _output_shape(name: str, op: Op, source: Value) -> tuple[int, ...]:
-    match op:
-        case Dense():
-            needed, made = decode(op.weights).shape
-        case Threshold():
-            needed = made = op.thresholds.shape[0]
-        case Requantize():
-            needed = made = op.multiplier.shape[0]
-        case Lookup():
-            made = source.channels
-            needed = made if len(op.table) == 1 else len(op.table)
-            if source.type != op.reads:
-                raise GraphError(
-                    f"node {name} looks {op.reads} up but reads {source}: give its table "
-                    f"{1 << source.type.width} entries from {source.type.min} on"
-                )
-        case BitPlanes():
-            needed = made = source.channels
-            if source.type.signed or op.planes[-1] >= source.type.width:
-                raise GraphError(
-                    f"node {name} takes the bits {op.planes} of {source}: it must be unsigned and "
-                    "have them all"
-                )
-        case _:
-            assert_never(op)
-    if source.channels != needed:
-        raise GraphError(
-            f"node {name} is made for {needed} channels but reads a tensor of shape {source.shape}"
-        )
-    return (*source.shape[:-1], made)
 
 
 def _check_range(node: Node, interval: Interval) -> None:

@@ -1,6 +1,7 @@
 """The operations of the integer graph: a closed union, each fully defined by its docstring.
 
-x is an operation's input and y its output, both integers; c is the channel, the last axis.
+x is an operation's input and y its output, both integers; c is the channel, the last axis. Images
+have the axes (row, column, channel).
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,98 @@ class Dense:
                 f"dense weights of shape {matrix.shape} with a bias of shape {self.bias.shape}: "
                 "give (inputs, outputs) and (outputs,)"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Where a kernel of (rows, columns) stops on an image: stride, and rows and columns around it.
+
+    padding: (top, left, bottom, right). Output (i, j) sees the rows i * stride[0] - padding[0] and
+    the `kernel[0] - 1` below it; columns likewise. A remainder at the end is not seen.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        if len(self.kernel) != 2 or len(self.stride) != 2 or len(self.padding) != 4:
+            raise GraphError(
+                f"{self} is not kernel (rows, columns), stride (rows, columns) and padding (top, "
+                "left, bottom, right)"
+            )
+        top, left, bottom, right = self.padding
+        if (
+            min(self.kernel) < 1
+            or min(self.stride) < 1
+            or min(self.padding) < 0
+            or max(top, bottom) >= self.kernel[0]
+            or max(left, right) >= self.kernel[1]
+        ):
+            raise GraphError(
+                f"{self}: kernel and stride are at least 1, and padding is less than the kernel"
+            )
+
+    @property
+    def taps(self) -> int:
+        """Positions of the kernel."""
+        return self.kernel[0] * self.kernel[1]
+
+    @property
+    def pads(self) -> bool:
+        """Whether any output sees past the edge."""
+        return any(self.padding)
+
+    def output(self, rows: int, columns: int) -> tuple[int, int]:
+        """Rows and columns of the output for an image of the given size.
+
+        Raises GraphError where the kernel is larger than the padded image.
+        """
+        top, left, bottom, right = self.padding
+        made = (
+            (rows + top + bottom - self.kernel[0]) // self.stride[0] + 1,
+            (columns + left + right - self.kernel[1]) // self.stride[1] + 1,
+        )
+        if min(made) < 1:
+            raise GraphError(
+                f"a kernel of {self.kernel} does not fit an image of {rows} x {columns} padded by "
+                f"{self.padding}"
+            )
+        return made
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Conv2d:
+    """y[i, j, o] = bias[o] + sum over k of W[k, o] * (the k-th input that the window at i, j sees).
+
+    W = decode(weights), shape (k, outputs), k counting channel, then kernel row, then kernel column
+    (as PyTorch orders a weight). Padding is zero. The outputs are split into `groups` equal
+    consecutive parts, and part g sees only the g-th of equally many parts of the input's channels:
+    k = channels / groups * rows * columns. As many groups as channels is depthwise.
+    """
+
+    weights: Codec
+    bias: IntArray
+    window: Window
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        matrix = decode(self.weights)
+        object.__setattr__(self, "bias", frozen_int64(self.bias, "a convolution's bias"))
+        taps, outputs = matrix.shape if matrix.ndim == 2 else (0, 0)
+        if self.bias.shape != (outputs,) or not taps or taps % self.window.taps:
+            raise GraphError(
+                f"convolution weights of shape {matrix.shape} with a bias of shape "
+                f"{self.bias.shape} and a kernel of {self.window.kernel}: give (channels x rows x "
+                "columns, outputs) and (outputs,)"
+            )
+        if self.groups < 1 or outputs % self.groups:
+            raise GraphError(f"{self.groups} groups do not divide {outputs} outputs")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return len(decode(self.weights)) // self.window.taps * self.groups
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -140,7 +233,69 @@ class BitPlanes:
             raise GraphError(f"bit planes {self.planes} are not ascending bit numbers, once each")
 
 
-Op = Dense | Threshold | Requantize | Lookup | BitPlanes
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """y[i, j, c] = the largest x[., ., c] that the window at i, j sees. Padding is not seen."""
+
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class SumPool:
+    """y[i, j, c] = the sum of the x[., ., c] that the window at i, j sees. Padding is zero.
+
+    An average is this and a `Requantize` behind it.
+    """
+
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """y = sum over the inputs n of multipliers[n] * x_n, all of one shape.
+
+    The multipliers bring branches of different scales to one, exactly.
+    """
+
+    multipliers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.multipliers) < 2 or 0 in self.multipliers:
+            raise GraphError(
+                f"multipliers {self.multipliers} of an addition: give one for each of two or more "
+                "inputs, none of them zero"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """The channels of the first input, then those of the second, and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """The same elements in the same order (the last axis fastest) under the output's shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArgMax:
+    """y = the first channel c whose x[c] is largest; the last axis becomes one element."""
+
+
+Op = (
+    Dense
+    | Conv2d
+    | Threshold
+    | Requantize
+    | Lookup
+    | BitPlanes
+    | MaxPool
+    | SumPool
+    | Add
+    | Concat
+    | Reshape
+    | ArgMax
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,7 +10,22 @@ import numpy as np
 
 from bitwright.models.graph.codecs import IntArray, Plain
 from bitwright.models.graph.graph import Graph
-from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Op, Requantize, Threshold
+from bitwright.models.graph.ops import (
+    Add,
+    ArgMax,
+    BitPlanes,
+    Concat,
+    Conv2d,
+    Dense,
+    Lookup,
+    MaxPool,
+    Node,
+    Op,
+    Requantize,
+    Reshape,
+    SumPool,
+    Threshold,
+)
 from bitwright.models.graph.ranges import output_interval
 from bitwright.models.graph.requantisation import as_requantize
 from bitwright.models.graph.types import IntType, Value
@@ -28,7 +43,11 @@ def raise_falling_thresholds(graph: Graph) -> Graph:
     nodes = list(graph.nodes)
     for i, node in enumerate(nodes):
         readers = [j for j, n in enumerate(nodes) if node.name in n.inputs]
-        if not isinstance(node.op, Dense) or len(readers) != 1 or node.name in graph.outputs:
+        if (
+            not isinstance(node.op, Dense | Conv2d)
+            or len(readers) != 1
+            or node.name in graph.outputs
+        ):
             continue
         reader = nodes[readers[0]]
         if not isinstance(reader.op, Threshold) or np.all(reader.op.step > 0):
@@ -88,7 +107,18 @@ def effort(op: Op, source: Value, output: Value) -> float:
             digits = np.array([max(_signed_digits(int(m)), 1) for m in op.multiplier])
             product = width + max(int(np.abs(op.multiplier).max()).bit_length() - 1, 0)
             return float((digits * product + output.type.width + 2).sum())
-        case Dense() | Lookup() | BitPlanes():
+        case (
+            Dense()
+            | Conv2d()
+            | Lookup()
+            | BitPlanes()
+            | MaxPool()
+            | SumPool()
+            | Add()
+            | Concat()
+            | Reshape()
+            | ArgMax()
+        ):
             raise ValueError(f"{type(op).__name__} has only one form")
 
 
@@ -106,13 +136,14 @@ def _evenly_spaced(levels: IntArray) -> bool:
     return bool(np.abs(gaps - middle).max() <= 1) and middle & (middle - 1) == 0
 
 
-def _negate(graph: Graph, node: Node, op: Dense, step: IntArray) -> Node | None:
+def _negate(graph: Graph, node: Node, op: Dense | Conv2d, step: IntArray) -> Node | None:
     if not isinstance(op.weights, Plain):
         return None  # its copies or its table would no longer be shared
     values = op.weights.values * step
     if op.weights.width > 1 and values.max() > IntType(op.weights.width, True).max:
         return None  # -8 has no negative in 4 bits: keep the layer as stored
-    flipped = replace(node, op=Dense(Plain(values, op.weights.width), op.bias * step))
+    negated = replace(op, weights=Plain(values, op.weights.width), bias=op.bias * step)
+    flipped = replace(node, op=negated)
     made = output_interval(flipped, [graph.intervals[name] for name in node.inputs])
     return replace(flipped, output=replace(node.output, type=IntType.holding(*made.bounds)))
 

@@ -4,6 +4,8 @@ Bounds are exact for one operation on independent inputs; over several operation
 (they may be wider than what occurs, never narrower). Python integers, so nothing here overflows.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,22 @@ import numpy.typing as npt
 from typing_extensions import assert_never
 
 from bitwright.models.graph.codecs import decode
-from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Requantize, Threshold
+from bitwright.models.graph.ops import (
+    Add,
+    ArgMax,
+    BitPlanes,
+    Concat,
+    Conv2d,
+    Dense,
+    Lookup,
+    MaxPool,
+    Node,
+    Requantize,
+    Reshape,
+    SumPool,
+    Threshold,
+    Window,
+)
 from bitwright.models.graph.types import Value
 
 Bounds = npt.NDArray[np.object_]
@@ -42,13 +59,12 @@ def output_interval(node: Node, sources: list[Interval]) -> Interval:
     """What a node can make from what can reach it."""
     op, x = node.op, sources[0]
     match op:
-        case Dense():
-            weights = decode(op.weights).astype(object)
-            bias = op.bias.astype(object)
-            positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
-            low = x.low @ positive + x.high @ negative + bias
-            high = x.high @ positive + x.low @ negative + bias
-            return Interval(low, high)
+        case Dense() | Conv2d():
+            parts = [
+                _dot(decode(op.weights)[:, outputs], op.bias[outputs], seen)
+                for outputs, seen in operands(op, x)
+            ]
+            return _joined(parts)
         case Threshold():
             return _ordered(_threshold(op, x.low), _threshold(op, x.high))
         case Requantize():
@@ -62,6 +78,46 @@ def output_interval(node: Node, sources: list[Interval]) -> Interval:
             high = sum(1 << j for j, plane in enumerate(op.planes) if plane < most)
             channels = len(x.low)
             return Interval(np.zeros(channels, object), np.full(channels, high, object))
+        case MaxPool():
+            return x
+        case SumPool():
+            return _summed(op.window, x)
+        case Add():
+            scaled = [
+                _ordered(factor * source.low, factor * source.high)
+                for factor, source in zip(op.multipliers, sources, strict=True)
+            ]
+            return Interval(
+                np.sum([end.low for end in scaled], axis=0),
+                np.sum([end.high for end in scaled], axis=0),
+            )
+        case Concat():
+            return _joined(sources)
+        case Reshape():
+            return _reshaped(x, node.output)
+        case ArgMax():
+            return Interval(np.zeros(1, object), np.full(1, len(x.low) - 1, object))
+        case _:
+            assert_never(op)
+
+
+def operands(op: Dense | Conv2d, x: Interval) -> Iterator[tuple[slice, Interval]]:
+    """For each group of outputs, which they are and what can reach each row of their weights.
+
+    x: the interval of each channel of the input. A dense layer is one group.
+    """
+    match op:
+        case Dense():
+            yield slice(None), x
+        case Conv2d():
+            outputs, channels = len(op.bias) // op.groups, op.channels // op.groups
+            for group in range(op.groups):
+                part = slice(group * channels, (group + 1) * channels)
+                low = np.repeat(x.low[part], op.window.taps)
+                high = np.repeat(x.high[part], op.window.taps)
+                if op.window.pads:
+                    low, high = np.minimum(low, 0), np.maximum(high, 0)
+                yield slice(group * outputs, (group + 1) * outputs), Interval(low, high)
         case _:
             assert_never(op)
 
@@ -81,6 +137,42 @@ def partial_sums(
     return Interval(
         np.minimum(lows, 0).sum(axis=0) + zero[0], np.maximum(highs, 0).sum(axis=0) + zero[1]
     )
+
+
+def _dot(weights: npt.NDArray[np.int64], bias: npt.NDArray[np.int64], x: Interval) -> Interval:
+    """Bounds of a dot product. weights: (inputs, outputs)."""
+    largest = int(max(np.abs(x.low).max(), np.abs(x.high).max(), 1))
+    most = len(weights) * largest * int(np.abs(weights).max()) + int(np.abs(bias).max())
+    exact = np.int64 if most < 1 << 62 else object  # Python's own integers are a hundredfold slower
+    low, high = x.low.astype(exact), x.high.astype(exact)
+    positive = np.maximum(weights, 0).astype(exact)
+    negative = np.minimum(weights, 0).astype(exact)
+    return Interval(
+        (low @ positive + high @ negative + bias.astype(exact)).astype(object),
+        (high @ positive + low @ negative + bias.astype(exact)).astype(object),
+    )
+
+
+def _joined(parts: list[Interval]) -> Interval:
+    return Interval(
+        np.concatenate([part.low for part in parts]), np.concatenate([part.high for part in parts])
+    )
+
+
+def _summed(window: Window, x: Interval) -> Interval:
+    """Every tap may be seen; with padding, any number of them may be zero instead."""
+    low, high = x.low * window.taps, x.high * window.taps
+    if window.pads:
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+    return Interval(low, high)
+
+
+def _reshaped(x: Interval, output: Value) -> Interval:
+    """Elements keep their order, so element n had the channel n modulo the old channels."""
+    before, after = len(x.low), output.channels
+    period = math.lcm(before, after)
+    low, high = np.resize(x.low, period), np.resize(x.high, period)
+    return Interval(low.reshape(-1, after).min(axis=0), high.reshape(-1, after).max(axis=0))
 
 
 def _ordered(a: Bounds, b: Bounds) -> Interval:

@@ -5,6 +5,7 @@ is exact in it (2^24 and 2^53), because matrix products then run at BLAS speed; 
 Nothing here is shared with the code that generates hardware.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import ThreadpoolController
 from typing_extensions import assert_never
 
@@ -19,18 +21,27 @@ from bitwright.models.errors import GraphError, InputError
 from bitwright.models.graph.codecs import IntArray, decode
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import (
+    Add,
+    ArgMax,
     BitPlanes,
+    Concat,
+    Conv2d,
     Dense,
     Lookup,
+    MaxPool,
     Node,
     Requantize,
+    Reshape,
     Rounding,
+    SumPool,
     Threshold,
+    Window,
 )
 from bitwright.models.graph.types import IntType, Value
 
 Tensor = npt.NDArray[Any]  # float32, float64 or int64; always integers
-Kernel = Callable[[Tensor], Tensor]
+Kernel = Callable[..., Tensor]
+"""From a node's inputs, in order, to its output; each has the batch as its first axis."""
 
 _BLOCK_BYTES = 1 << 20  # rows are taken in blocks whose widest tensor fits the second-level cache
 _TABLE_WIDTH = 16  # thresholds of narrower inputs are looked up, of wider ones searched
@@ -51,8 +62,7 @@ def trace(graph: Graph, x: npt.ArrayLike) -> dict[str, IntArray]:
     batch = check_batch(graph.input, x)
     tensors = {graph.input.name: batch}
     for node in graph.nodes:
-        low, high = graph.intervals[node.inputs[0]].bounds
-        made = _kernel(node, low, high)(tensors[node.inputs[0]])
+        made = _kernel(graph, node)(*(tensors[name] for name in node.inputs))
         _check_edge(node.output, made)
         tensors[node.name] = made.astype(np.int64)
     return tensors
@@ -63,12 +73,10 @@ class Reference:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._steps = [
-            (node, _kernel(node, *graph.intervals[node.inputs[0]].bounds)) for node in graph.nodes
-        ]
+        self._steps = [(node, _kernel(graph, node)) for node in graph.nodes]
         self._last_use = {name: i for i, n in enumerate(graph.nodes) for name in n.inputs}
         widest = max(value.size for value in graph.values.values())
-        self._rows = max(64, _BLOCK_BYTES // (4 * widest))
+        self._rows = max(8, _BLOCK_BYTES // (4 * widest))
 
     def __call__(self, x: npt.ArrayLike) -> IntArray:
         """As `evaluate`."""
@@ -95,21 +103,24 @@ class Reference:
     def _block(self, x: IntArray) -> Tensor:
         tensors: dict[str, Tensor] = {self._graph.input.name: x}
         for i, (node, kernel) in enumerate(self._steps):
-            source = node.inputs[0]
-            made = kernel(tensors[source])
+            made = kernel(*(tensors[name] for name in node.inputs))
             _check_edge(node.output, made)
             tensors[node.name] = made
-            if self._last_use[source] == i and source not in self._graph.outputs:
-                del tensors[source]
+            for name in set(node.inputs):
+                if self._last_use[name] == i and name not in self._graph.outputs:
+                    del tensors[name]
         return tensors[self._graph.output.name]
 
 
-def _kernel(node: Node, low: int, high: int) -> Kernel:
-    """The function of one node, for inputs known to lie in low..high."""
+def _kernel(graph: Graph, node: Node) -> Kernel:
+    """The function of one node, fast because it knows what can reach it."""
     op = node.op
+    low, high = graph.intervals[node.inputs[0]].bounds
     match op:
         case Dense():
             return _dense(op, max(-low, high))
+        case Conv2d():
+            return _conv(op, max(-low, high))
         case Threshold():
             return _threshold(op, low, high)
         case Requantize():
@@ -118,6 +129,18 @@ def _kernel(node: Node, low: int, high: int) -> Kernel:
             return _lookup(op)
         case BitPlanes():
             return lambda x: _bit_planes(op, x.astype(np.int64))
+        case MaxPool():
+            return lambda x: _max_pool(op.window, x, low)
+        case SumPool():
+            return _sum_pool(op.window, max(-low, high))
+        case Add():
+            return _add(op, [graph.intervals[name].bounds for name in node.inputs])
+        case Concat():
+            return _concat(max(map(abs, graph.intervals[node.name].bounds)))
+        case Reshape():
+            return lambda x: x.reshape(len(x), *node.output.shape)
+        case ArgMax():
+            return lambda x: x.argmax(axis=-1)[..., None]
         case _:
             assert_never(op)
 
@@ -129,6 +152,99 @@ def _dense(op: Dense, largest: int) -> Kernel:
     exact = _exact_type(bound)
     w, b = weights.astype(exact), op.bias.astype(exact)
     return lambda x: x.astype(exact, copy=False) @ w + b
+
+
+def _conv(op: Conv2d, largest: int) -> Kernel:
+    weights = decode(op.weights)
+    bound = int((np.abs(weights.astype(object)).sum(axis=0) * largest + abs(op.bias)).max())
+    exact = _exact_type(bound)
+    taps, (rows, columns) = len(weights), op.window.kernel
+    if op.groups > 1 and taps == op.window.taps and len(op.bias) == op.groups:
+        # One filter a channel: a product an element and a tap, nothing to sum over channels.
+        planes, b = weights.reshape(rows, columns, -1).astype(exact), op.bias.astype(exact)
+
+        def depthwise(x: Tensor) -> Tensor:
+            parts = _taps(op.window, x.astype(exact, copy=False), 0)
+            return sum((part * planes[i, j] for i, j, part in parts), start=b)
+
+        return depthwise
+    # Rows in the order (group, row, column, channel), in which a window is copied fastest.
+    outputs, channels = len(op.bias) // op.groups, taps // op.window.taps
+    w = weights.reshape(channels, rows, columns, op.groups, outputs)
+    w = w.transpose(3, 1, 2, 0, 4).reshape(op.groups, taps, outputs).astype(exact)
+    b = op.bias.astype(exact)
+
+    def every_image(x: Tensor) -> Tensor:
+        x = _padded(op.window, x.astype(exact, copy=False), 0)
+        made = np.empty((len(x), *_positions(op.window, x), len(b)), exact)
+        for image in range(len(x)):  # the windows of one image still fit the cache
+            seen = _windows(op.window, x[image])
+            i, j, split = *seen.shape[:2], (rows * columns, op.groups, channels)
+            for group in range(op.groups):
+                part = seen.reshape(i, j, *split)[:, :, :, group].reshape(i * j, taps)
+                made[image, ..., group * outputs : (group + 1) * outputs] = (
+                    part @ w[group]
+                ).reshape(i, j, outputs)
+        made += b
+        return made
+
+    return every_image
+
+
+def _padded(window: Window, x: Tensor, value: int) -> Tensor:
+    """Images (batch, rows, columns, channels) with `value` around them."""
+    top, left, bottom, right = window.padding
+    if not window.pads:
+        return x
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
+
+
+def _positions(window: Window, x: Tensor) -> tuple[int, int]:
+    """Where the window stops on padded images."""
+    return Window(window.kernel, window.stride).output(*x.shape[1:3])
+
+
+def _windows(window: Window, image: Tensor) -> Tensor:
+    """What every window of one padded image sees: (i, j, kernel row, kernel column, channel)."""
+    seen = sliding_window_view(image, window.kernel, axis=(0, 1))
+    return seen[:: window.stride[0], :: window.stride[1]].transpose(0, 1, 3, 4, 2)
+
+
+def _taps(window: Window, x: Tensor, padding: int) -> Iterator[tuple[int, int, Tensor]]:
+    """For every position of the kernel, what it sees in all windows: (batch, i, j, channels)."""
+    x = _padded(window, x, padding)
+    i, j = _positions(window, x)
+    (down, right) = window.stride
+    for row in range(window.kernel[0]):
+        for column in range(window.kernel[1]):
+            last = row + down * (i - 1) + 1, column + right * (j - 1) + 1
+            yield row, column, x[:, row : last[0] : down, column : last[1] : right]
+
+
+def _max_pool(window: Window, x: Tensor, low: int) -> Tensor:
+    """`low`: a value that no element is below, which padding can have unseen."""
+    return functools.reduce(np.maximum, (part for _, _, part in _taps(window, x, low)))
+
+
+def _sum_pool(window: Window, largest: int) -> Kernel:
+    exact = _exact_type(window.taps * largest)
+    return lambda x: sum(
+        (part for _, _, part in _taps(window, x.astype(exact, copy=False), 0)), start=exact(0)
+    )
+
+
+def _add(op: Add, bounds: list[tuple[int, int]]) -> Kernel:
+    terms = zip(op.multipliers, bounds, strict=True)
+    exact = _exact_type(sum(abs(factor) * max(-low, high) for factor, (low, high) in terms))
+    return lambda *xs: sum(
+        (exact(m) * x.astype(exact, copy=False) for m, x in zip(op.multipliers, xs, strict=True)),
+        start=exact(0),
+    )
+
+
+def _concat(largest: int) -> Kernel:
+    exact = _exact_type(largest)
+    return lambda *xs: np.concatenate([x.astype(exact, copy=False) for x in xs], axis=-1)
 
 
 def _threshold(op: Threshold, low: int, high: int) -> Kernel:

@@ -23,7 +23,23 @@ from typing_extensions import assert_never
 from bitwright.models.errors import BitwrightError, GraphError, StorageError
 from bitwright.models.graph.codecs import Codebook, Codec, IntArray, Plain, Tiled
 from bitwright.models.graph.graph import Graph
-from bitwright.models.graph.ops import BitPlanes, Dense, Lookup, Node, Op, Requantize, Threshold
+from bitwright.models.graph.ops import (
+    Add,
+    ArgMax,
+    BitPlanes,
+    Concat,
+    Conv2d,
+    Dense,
+    Lookup,
+    MaxPool,
+    Node,
+    Op,
+    Requantize,
+    Reshape,
+    SumPool,
+    Threshold,
+    Window,
+)
 from bitwright.models.graph.types import IntType, Port, Value
 
 FORMAT = 1
@@ -173,6 +189,9 @@ def _node_to_json(node: Node, arrays: dict[str, IntArray]) -> Json:
     match op:
         case Dense():
             fields = {"weights": _codec_to_json(op.weights, put), "bias": put("bias", op.bias)}
+        case Conv2d():
+            fields = {"weights": _codec_to_json(op.weights, put), "bias": put("bias", op.bias)}
+            fields |= {"window": _window_to_json(op.window), "groups": op.groups}
         case Threshold():
             fields = {name: put(name, getattr(op, name)) for name in ("thresholds", "base", "step")}
         case Requantize():
@@ -182,10 +201,20 @@ def _node_to_json(node: Node, arrays: dict[str, IntArray]) -> Json:
             fields = {"table": put("table", op.table), "lowest": op.lowest}
         case BitPlanes():
             fields = {"planes": list(op.planes)}
+        case MaxPool() | SumPool():
+            fields = {"window": _window_to_json(op.window)}
+        case Add():
+            fields = {"multipliers": list(op.multipliers)}
+        case Concat() | Reshape() | ArgMax():
+            fields = {}
         case _:
             assert_never(op)
     return {"op": node.kind, **fields, "inputs": list(node.inputs),
             "output": _value_to_json(node.output)}  # fmt: skip
+
+
+def _window_to_json(window: Window) -> Json:
+    return {name: list(getattr(window, name)) for name in ("kernel", "stride", "padding")}
 
 
 def _codec_to_json(codec: Codec, put: Callable[[str, IntArray], str]) -> Json:
@@ -229,6 +258,13 @@ def _op_from_json(fields: Json, arrays: dict[str, IntArray]) -> Op:
     match fields["op"]:
         case "dense":
             return Dense(_codec_from_json(fields["weights"], arrays), arrays[fields["bias"]])
+        case "conv2d":
+            return Conv2d(
+                _codec_from_json(fields["weights"], arrays),
+                arrays[fields["bias"]],
+                _window_from_json(fields["window"]),
+                int(fields["groups"]),
+            )
         case "threshold":
             return Threshold(*(arrays[fields[name]] for name in ("thresholds", "base", "step")))
         case "requantize":
@@ -242,9 +278,31 @@ def _op_from_json(fields: Json, arrays: dict[str, IntArray]) -> Op:
         case "lookup":
             return Lookup(arrays[fields["table"]], int(fields["lowest"]))
         case "bitplanes":
-            return BitPlanes(tuple(int(plane) for plane in fields["planes"]))
+            return BitPlanes(_integers(fields["planes"]))
+        case "maxpool":
+            return MaxPool(_window_from_json(fields["window"]))
+        case "sumpool":
+            return SumPool(_window_from_json(fields["window"]))
+        case "add":
+            return Add(_integers(fields["multipliers"]))
+        case "concat":
+            return Concat()
+        case "reshape":
+            return Reshape()
+        case "argmax":
+            return ArgMax()
         case other:
             raise GraphError(f"unknown operation {other!r}")
+
+
+def _integers(values: list[Any]) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)
+
+
+def _window_from_json(fields: Json) -> Window:
+    kernel, stride, padding = (_integers(fields[k]) for k in ("kernel", "stride", "padding"))
+    (rows, columns), (down, right), (top, left, below, after) = kernel, stride, padding
+    return Window((rows, columns), (down, right), (top, left, below, after))
 
 
 def _codec_from_json(fields: Json, arrays: dict[str, IntArray]) -> Codec:
@@ -267,6 +325,8 @@ def _value_from_json(fields: Json) -> Value:
     if kind[:1] not in ("s", "u"):
         raise GraphError(f"unknown integer type {kind!r}")
     shape = tuple(int(n) for n in fields["shape"])
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise GraphError(f"a tensor of shape {shape} is above the limit of {MAX_ELEMENTS} elements")
     return Value(_text(fields["name"]), shape, IntType(int(kind[1:]), kind[0] == "s"))
 
 

@@ -13,27 +13,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import assert_never
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
-    BitPlanes,
     Codec,
     Dense,
     IntArray,
     Interval,
     IntType,
-    Lookup,
     Node,
     Op,
     Plain,
     Requantize,
     Rounding,
-    Threshold,
     Value,
     decode,
     derive_threshold,
     output_interval,
+    output_shape,
     weight_width,
 )
 
@@ -219,15 +216,9 @@ def append(edge: Edge, name: str, op: Op, kind: IntType | None = None) -> Edge:
 
     Its scale and offset are still those of `edge`.
     """
-    match op:
-        case Dense():
-            made = op.bias.shape[0]
-        case Threshold() | Requantize() | Lookup() | BitPlanes():
-            made = edge.value.channels
-        case _:
-            assert_never(op)
-    shape = (*edge.value.shape[:-1], made)
-    node = Node(op, (edge.name,), Value(name, shape, kind or IntType(64, signed=True)))
+    node = Node(op, (edge.name,), Value(name, (1,), kind or IntType(64, signed=True)))
+    shape = output_shape(node, [edge.value])
+    node = replace(node, output=replace(node.output, shape=shape))
     interval = output_interval(node, [edge.interval])
     if kind is None:
         node = replace(node, output=Value(name, shape, IntType.holding(*interval.bounds)))
