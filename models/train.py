@@ -5,14 +5,12 @@ epoch draws from a generator seeded by (seed, epoch), and a checkpoint holds eve
 """
 
 import math
-import os
-import pickle
-import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +19,23 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 from torch.nn import functional
+from typing_extensions import assert_never
 
+from bitwright.models.checkpoints import load_checkpoint, save_tensors
 from bitwright.models.data import Dataset
-from bitwright.models.errors import InputError, StorageError
+from bitwright.models.errors import InputError
+from bitwright.models.layers.tiled import TiledConv2d, TiledLinear
+
+Optimiser = Literal["adam", "sgd", "adadelta"]
+Schedule = Literal["cosine", "step", "constant"]
+Augmentation = Literal["none", "crop_flip"]
+
+_CROP = 4  # pixels on every side, as is usual for CIFAR-10
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: Adam, cosine learning rate, cross-entropy, and pruning by magnitude.
+    """How to train: an optimiser, a schedule, cross-entropy, and pruning by magnitude.
 
     sparsity: share of weights that end at zero, by the path of the layer. It grows from a tenth of
     the epochs to seven tenths as s * (1 - (1 - t)^3) (Zhu and Gupta, arXiv 1710.01878, section 3).
@@ -44,6 +51,16 @@ class Recipe:
     threads: int = 1
     """Small layers gain nothing from more, and the order of summation depends on it."""
     sparsity: Mapping[str, float] = field(default_factory=dict)
+    optimiser: Optimiser = "adam"
+    momentum: float = 0.9
+    """Of "sgd" alone."""
+    schedule: Schedule = "cosine"
+    """"cosine" falls to zero over all epochs; "step" multiplies the rate by `step_factor` every
+    `step_epochs` epochs."""
+    step_epochs: int = 1
+    step_factor: float = 1.0
+    augmentation: Augmentation = "none"
+    """"crop_flip" shifts images by up to 4 pixels, 0 outside, and mirrors half of them."""
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, self.threads) < 1 or not self.learning_rate > 0:
@@ -53,6 +70,23 @@ class Recipe:
             )
         if not self.noise >= 0:
             raise InputError(f"a noise of {self.noise}: it is a standard deviation, 0 or above")
+        for name, value, choices in (
+            ("optimiser", self.optimiser, get_args(Optimiser)),
+            ("schedule", self.schedule, get_args(Schedule)),
+            ("augmentation", self.augmentation, get_args(Augmentation)),
+        ):
+            if value not in choices:
+                raise InputError(f"{name} {value!r}: choose from {', '.join(choices)}")
+        if not (0 <= self.momentum < 1 and self.weight_decay >= 0):
+            raise InputError(
+                f"a momentum of {self.momentum} and a weight decay of {self.weight_decay}: the "
+                "first is from 0 to below 1, the second 0 or above"
+            )
+        if self.step_epochs < 1 or not 0 < self.step_factor <= 1:
+            raise InputError(
+                f"a factor of {self.step_factor} every {self.step_epochs} epochs: the first is "
+                "above 0 and at most 1, the second at least 1"
+            )
         for path, share in self.sparsity.items():
             if not 0 <= share < 1:
                 raise InputError(f"a sparsity of {share} for {path} is outside 0..1")
@@ -66,6 +100,8 @@ class Trained:
     """Mean training loss of every epoch."""
     accuracy: float
     """Share of test rows that the model, in eval mode, decides right."""
+    seconds: float = field(default=0.0, compare=False)
+    """Time spent in epochs, those before a kill included."""
 
 
 def train(
@@ -82,23 +118,29 @@ def train(
     a progress bar is drawn; none without.
 
     Raises:
-        InputError: a sparsity for a layer that does not exist, a loss that is no longer finite.
+        InputError: a sparsity for a layer that does not exist, augmentation of what is no image, a
+            loss that is no longer finite.
         StorageError: a checkpoint of another run, damaged, or that cannot be written.
     """
     pruned = {path: _weight(model, path) for path in recipe.sparsity}
+    if recipe.augmentation != "none" and data.x_train.ndim != 4:
+        raise InputError(
+            f"augmentation {recipe.augmentation!r} needs images, (channels, height, width), not "
+            f"rows of shape {data.x_train.shape[1:]}: leave it out"
+        )
     identity = _identity(model, data, recipe)
-    state = _load(checkpoint, identity) if checkpoint is not None else None
+    state = load_checkpoint(checkpoint, identity) if checkpoint is not None else None
     losses: list[float] = []
+    seconds = 0.0
     if state is not None:
         model.load_state_dict(state["model"])
         losses = [float(loss) for loss in state["losses"]]
+        seconds = float(state["seconds"])
         pruned = {path: _weight(model, path) for path in recipe.sparsity}
     # Only now: loading a state_dict makes Brevitas create its scale parameters anew.
-    adam = torch.optim.Adam(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    optimiser = _optimiser(model, recipe)
     if state is not None:
-        adam.load_state_dict(state["adam"])
+        optimiser.load_state_dict(state["optimiser"])
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     bar = Progress(
         TextColumn("training"),
@@ -117,30 +159,70 @@ def train(
                 for (path, weight) in pruned.items()
                 if (share := _sparsity_now(recipe, path, epoch)) > 0
             }
-            losses.append(_epoch(model, adam, x, y, recipe, epoch, pruned, masks))
+            start = time.perf_counter()
+            losses.append(_epoch(model, optimiser, x, y, recipe, epoch, pruned, masks))
+            seconds += time.perf_counter() - start
             if not math.isfinite(losses[-1]):
                 raise InputError(
                     f"the loss became {losses[-1]} in epoch {epoch + 1}: lower the learning rate "
                     f"({recipe.learning_rate}) or look for extreme values in {data.source}"
                 )
             if checkpoint is not None:
-                _save(checkpoint, identity, model, adam, losses)
+                stored = {"identity": identity, "losses": losses, "seconds": seconds}
+                stored |= {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+                save_tensors(checkpoint, stored, "checkpoint")
             bar.update(task, advance=1, loss=f"{losses[-1]:.3f}")
         _settle(model, x, recipe.batch)
-    return Trained(tuple(losses), accuracy(model, data.x_test, data.y_test))
+        reached = accuracy(model, data.x_test, data.y_test)
+    return Trained(tuple(losses), reached, seconds)
 
 
-def accuracy(model: nn.Module, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> float:
-    """Share of rows that the model decides right. Leaves it in eval mode."""
+def accuracy(
+    model: nn.Module,
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.int64],
+    batch: int = 1000,
+) -> float:
+    """Share of rows that the model decides right, looked at in batches. Leaves it in eval mode."""
     model.eval()
+    right = 0
     with torch.no_grad():
-        output = model(torch.from_numpy(x))
-    return float((output.argmax(dim=1).numpy() == y).mean())
+        for first in range(0, len(x), batch):
+            output = model(torch.from_numpy(x[first : first + batch]))
+            right += int((output.argmax(dim=1).numpy() == y[first : first + batch]).sum())
+    return right / len(x)
+
+
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    weights, rate, decay = model.parameters(), recipe.learning_rate, recipe.weight_decay
+    match recipe.optimiser:
+        case "adam":
+            return torch.optim.Adam(weights, lr=rate, weight_decay=decay)
+        case "sgd":
+            return torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=recipe.momentum)
+        case "adadelta":
+            return torch.optim.Adadelta(weights, lr=rate, weight_decay=decay)
+        case _:
+            assert_never(recipe.optimiser)
+
+
+def _rate(recipe: Recipe, epochs: float) -> float:
+    """The learning rate when so many epochs are done."""
+    match recipe.schedule:
+        case "cosine":
+            part = 0.5 * (1 + math.cos(math.pi * epochs / recipe.epochs))
+        case "step":
+            part = recipe.step_factor ** (int(epochs) // recipe.step_epochs)
+        case "constant":
+            part = 1.0
+        case _:
+            assert_never(recipe.schedule)
+    return recipe.learning_rate * part
 
 
 def _epoch(
     model: nn.Module,
-    adam: torch.optim.Adam,
+    optimiser: torch.optim.Optimizer,
     x: torch.Tensor,
     y: torch.Tensor,
     recipe: Recipe,
@@ -151,20 +233,39 @@ def _epoch(
     torch.manual_seed(recipe.seed * 1_000_003 + epoch)
     total, order = 0.0, torch.randperm(len(x))
     batches = torch.split(order, recipe.batch)
+    tiled = [m for m in model.modules() if isinstance(m, TiledLinear | TiledConv2d)]
     for i, rows in enumerate(batches):
-        done = (epoch + i / len(batches)) / recipe.epochs
-        for group in adam.param_groups:
-            group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-        noisy = x[rows] + recipe.noise * torch.randn(x[rows].shape) if recipe.noise else x[rows]
-        loss = functional.cross_entropy(model(noisy), y[rows])
-        adam.zero_grad()
+        done = epoch + i / len(batches)
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(recipe, done)
+        for layer in tiled:
+            layer.set_progress(done / recipe.epochs)
+        given = _augmented(x[rows], recipe)
+        loss = functional.cross_entropy(model(given), y[rows])
+        optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        adam.step()
+        optimiser.step()
         with torch.no_grad():
             for path, mask in masks.items():
                 pruned[path].mul_(mask)
         total += float(loss.detach()) * len(rows)
     return total / len(x)
+
+
+def _augmented(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """A batch as the model sees it in training."""
+    if recipe.augmentation == "crop_flip":
+        rows, height, width = len(x), *x.shape[2:]
+        down, right = torch.randint(0, 2 * _CROP + 1, (2, rows, 1))
+        columns = torch.arange(width).expand(rows, width)
+        columns = torch.where(torch.rand(rows, 1) < 0.5, columns, columns.flip(1))
+        x = functional.pad(x, (_CROP,) * 4)[
+            torch.arange(rows)[:, None, None, None],
+            torch.arange(x.shape[1])[:, None, None],
+            (torch.arange(height) + down)[:, None, :, None],
+            (columns + right)[:, None, None, :],
+        ]
+    return x + recipe.noise * torch.randn(x.shape) if recipe.noise else x
 
 
 @contextmanager
@@ -225,51 +326,3 @@ def _identity(model: nn.Module, data: Dataset, recipe: Recipe) -> str:
     sizes = {name: tuple(value.shape) for name, value in model.named_parameters()}
     rows = (data.source, data.x_train.shape, float(data.x_train.sum(dtype=np.float64)))
     return repr((sorted(sizes.items()), rows, sorted(asdict(recipe).items(), key=lambda i: i[0])))
-
-
-def _load(path: Path, identity: str) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["identity"]
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError,
-            pickle.UnpicklingError) as error:  # fmt: skip
-        raise StorageError(
-            f"checkpoint {path} is damaged ({type(error).__name__}): delete it to train anew"
-        ) from None
-    if found != identity:
-        raise StorageError(
-            f"checkpoint {path} is of a run with other data, layers or settings: delete it or "
-            "name another file"
-        )
-    return dict(state)
-
-
-def _save(
-    path: Path, identity: str, model: nn.Module, adam: torch.optim.Adam, losses: list[float]
-) -> None:
-    """Write beside the target and rename: a kill leaves the old checkpoint or the new one."""
-    state = {
-        "identity": identity,
-        "model": model.state_dict(),
-        "adam": adam.state_dict(),
-        "losses": losses,
-    }
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}-", delete=False
-        ) as file:
-            temporary = file.name
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write the checkpoint {path} ({error}): choose a folder with room"
-        ) from None

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from brevitas.quant import fixed_point
 from torch import nn
 
 from bitwright.models import train as training
+from bitwright.models.checkpoints import save_tensors
 from bitwright.models.data import Dataset
 from bitwright.models.errors import InputError, StorageError
+from bitwright.models.layers import TiledLinear, Tiling
 from bitwright.models.train import Recipe, Trained, accuracy, train
 
 torch.set_num_threads(1)
@@ -107,6 +110,90 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert result == expected and same(weights(again), weights(uninterrupted))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimiser": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4},
+        {"optimiser": "adadelta", "learning_rate": 1.0, "schedule": "constant"},
+        {"schedule": "step", "step_epochs": 2, "step_factor": 0.5},
+    ],
+    ids=["sgd", "adadelta", "step"],
+)
+def test_every_optimiser_and_schedule_learns_and_resumes(
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(**{"epochs": 6, "batch": 16, "learning_rate": 2e-2, **changes})
+    model, expected = run(recipe)
+    assert expected.losses[-1] < expected.losses[0] / 2 and expected.accuracy > 0.9
+    whole = training._epoch
+
+    def killed(model: nn.Module, *rest: Any) -> float:
+        if rest[4] == 3:
+            raise KeyboardInterrupt
+        return whole(model, *rest)
+
+    monkeypatch.setattr(training, "_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, checkpoint=tmp_path / "run.pt")
+    monkeypatch.undo()
+    resumed, result = run(recipe, checkpoint=tmp_path / "run.pt")
+    assert result == expected and same(weights(resumed), weights(model))
+
+
+def test_momentum_and_weight_decay_change_what_is_learned() -> None:
+    plain = run(Recipe(epochs=1, optimiser="sgd", momentum=0.0))[1]
+    assert run(Recipe(epochs=1, optimiser="sgd", momentum=0.5))[1].losses != plain.losses
+    decayed = Recipe(epochs=1, optimiser="sgd", momentum=0.0, weight_decay=0.5)
+    assert run(decayed)[1].losses != plain.losses
+
+
+def test_the_rate_over_time() -> None:
+    def rates(**settings: Any) -> list[float]:
+        recipe = Recipe(epochs=4, learning_rate=1.0, **settings)
+        return [round(training._rate(recipe, epoch), 4) for epoch in (0, 1, 1.99, 2, 4)]
+
+    assert rates(schedule="constant") == [1.0] * 5
+    assert rates(schedule="step", step_epochs=2, step_factor=0.25) == [1, 1, 1, 0.25, 0.0625]
+    assert rates() == [1.0, 0.8536, 0.5039, 0.5, 0.0]
+
+
+def test_crops_and_flips_are_shifted_copies() -> None:
+    images = torch.arange(1.0, 1 + 64 * 2 * 5 * 6).reshape(64, 2, 5, 6)
+    torch.manual_seed(0)
+    made = training._augmented(images, Recipe(augmentation="crop_flip"))
+    assert made.shape == images.shape
+    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    windows = [
+        torch.flip(padded[..., y : y + 5, x : x + 6], [3] if mirror else [])
+        for y in range(9) for x in range(9) for mirror in (False, True)
+    ]  # fmt: skip
+    equal = torch.stack([(made == window).flatten(1).all(1) for window in windows])
+    assert (equal.sum(0) >= 1).all()  # each is one of them
+    assert (equal.sum(1) > 0).sum() > 30  # and they differ
+    torch.manual_seed(0)
+    assert torch.equal(made, training._augmented(images, Recipe(augmentation="crop_flip")))
+    assert training._augmented(images, Recipe()) is images
+
+
+def test_augmentation_is_for_images() -> None:
+    with pytest.raises(InputError, match=r"needs images, .* not rows of shape \(6,\)"):
+        run(Recipe(augmentation="crop_flip"))
+
+
+def test_tiled_layers_are_told_how_far_training_is() -> None:
+    layer = TiledLinear(6, 4, tiling=Tiling(2, min_compress_size=1, estimator="reste"))
+    model = nn.Sequential(layer, nn.BatchNorm1d(4))
+    assert layer.power == 1.0
+    train(model, blobs(), Recipe(epochs=2, batch=60))
+    assert 2.5 < layer.power < 3.0
+
+
+def test_accuracy_is_the_same_in_any_batches() -> None:
+    model, data = network().eval(), blobs()
+    every = {accuracy(model, data.x_test, data.y_test, batch) for batch in (7, 60, 1000)}
+    assert len(every) == 1
+
+
 def test_a_kill_while_writing_leaves_the_old_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,8 +206,8 @@ def test_a_kill_while_writing_leaves_the_old_checkpoint(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fails)
-    with pytest.raises(StorageError, match="No space left"):
-        training._save(checkpoint, "x", network(), torch.optim.Adam(network().parameters()), [])
+    with pytest.raises(StorageError, match=r"cannot write the checkpoint .*No space left"):
+        save_tensors(checkpoint, {"identity": "x"}, "checkpoint")
     assert checkpoint.read_bytes() == before
     assert list(tmp_path.iterdir()) == [checkpoint]
 
@@ -159,6 +246,12 @@ def test_pruning_reaches_its_share_and_keeps_the_largest() -> None:
         (lambda: Recipe(epochs=0), "all must be above 0"),
         (lambda: Recipe(learning_rate=0.0), "all must be above 0"),
         (lambda: Recipe(noise=-0.1), "a noise of -0.1"),
+        (lambda: Recipe(optimiser="lion"), "optimiser 'lion': choose from adam, sgd, adadelta"),  # type: ignore[arg-type]
+        (lambda: Recipe(schedule="linear"), "schedule 'linear': choose from"),  # type: ignore[arg-type]
+        (lambda: Recipe(augmentation="cutout"), "augmentation 'cutout': choose from none"),  # type: ignore[arg-type]
+        (lambda: Recipe(momentum=1.0), "a momentum of 1.0"),
+        (lambda: Recipe(weight_decay=-1.0), "a weight decay of -1.0"),
+        (lambda: Recipe(step_epochs=0), "a factor of 1.0 every 0 epochs"),
         (lambda: Recipe(sparsity={"fc1": 1.0}), "a sparsity of 1.0 for fc1 is outside 0..1"),
         (lambda: Recipe(sparsity={"fc9": 0.5}), "'fc9', which has no weights"),
         (

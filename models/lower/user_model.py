@@ -16,12 +16,17 @@ from torch import nn
 from bitwright.models.errors import InputError, StorageError
 
 
-def load_model(source: str, weights: str | Path | None = None) -> nn.Module:
+def load_model(
+    source: str,
+    weights: str | Path | None = None,
+    arguments: Mapping[str, object] | None = None,
+) -> nn.Module:
     """The model that `factory` in `file.py` makes, with the weights of a saved state_dict.
 
-    source: "path/to/file.py:factory", a function without required arguments that returns a
-    torch.nn.Module. The file is executed, as Python would; files beside it can be imported.
-    weights: what torch.save(model.state_dict(), path) wrote; only tensors are read, no code.
+    source: "path/to/file.py:factory", a function that returns a torch.nn.Module and needs no other
+    arguments than those given. The file is executed, as Python would; files beside it can be
+    imported. weights: what torch.save(model.state_dict(), path) wrote; only tensors are read, no
+    code.
 
     Raises:
         InputError: no such file or function, an error inside it, or weights of another model.
@@ -36,7 +41,7 @@ def load_model(source: str, weights: str | Path | None = None) -> nn.Module:
     with _importable(file.parent):
         factory = _factory(file, name)
         try:
-            model = factory()
+            model = factory(**(arguments or {}))
         except Exception as error:
             raise InputError(f"{source} raised {_describe(error)}") from error
     if not isinstance(model, nn.Module):
@@ -48,7 +53,7 @@ def load_model(source: str, weights: str | Path | None = None) -> nn.Module:
     return model
 
 
-def _factory(file: Path, name: str) -> Callable[[], Any]:
+def _factory(file: Path, name: str) -> Callable[..., Any]:
     # A name of its own, so that the user's file can neither hide a module nor be hidden by one.
     unique = f"bitwright_user_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(unique, file)

@@ -1,0 +1,58 @@
+"""Checkpoints of training: tensors and plain values in one file, never code, whole or not there."""
+
+import os
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bitwright.models.errors import StorageError
+
+
+def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
+    """What a run of this identity stored, or None without a file.
+
+    Raises StorageError for a file that is damaged or of another run.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["identity"]
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError,
+            pickle.UnpicklingError) as error:  # fmt: skip
+        raise StorageError(
+            f"checkpoint {path} is damaged ({type(error).__name__}): delete it to train anew"
+        ) from None
+    if found != identity:
+        raise StorageError(
+            f"checkpoint {path} is of a run with other data, layers or settings: delete it or "
+            "name another file"
+        )
+    return dict(state)
+
+
+def save_tensors(path: Path, state: dict[str, Any], what: str) -> None:
+    """torch.save beside the target and rename: a kill leaves the old file or the new one.
+
+    what: the file's name in messages. Raises StorageError if it cannot be written.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}-", delete=False
+        ) as file:
+            temporary = file.name
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StorageError(
+            f"cannot write the {what} {path} ({error}): choose a folder with room"
+        ) from None

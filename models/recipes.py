@@ -1,0 +1,187 @@
+"""Training recipes: a TOML file that names a network, data and how to train, and what it makes.
+
+model = "networks.py:mlp"    # beside the recipe: a file, and the function that makes the model
+data = "mnist"               # one of bitwright.models.data_files.DATASETS
+
+[arguments]                  # of that function
+compression = 4
+
+[training]                   # the fields of bitwright.models.train.Recipe
+epochs = 20
+learning_rate = 2e-3
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from bitwright.models.checkpoints import save_tensors
+from bitwright.models.data_files import DATASETS, load_dataset
+from bitwright.models.errors import InputError, StorageError
+from bitwright.models.lower.user_model import load_model
+from bitwright.models.train import Recipe, Trained, train
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe as its file says. model: "file.py:function", the file absolute."""
+
+    model: str
+    data: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    training: Recipe = field(default_factory=Recipe)
+
+    def network(self) -> "nn.Module":
+        """The untrained network. Raises InputError where its function does."""
+        return load_model(self.model, arguments=self.arguments)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained network in a folder. model: what `bitwright lower` takes, with --weights."""
+
+    trained: Trained
+    weights: Path
+    model: str
+    data: str
+    input_shape: tuple[int, ...]
+
+
+def read_recipe(path: str | Path) -> RecipeFile:
+    """Read a recipe and check all of it.
+
+    Raises InputError for a file that is missing or no TOML, unknown or missing keys, and values of
+    the wrong kind or out of range.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"recipe {path} cannot be read: {error}") from None
+    _known(path, "", raw, [f.name for f in fields(RecipeFile)])
+    for key in ("model", "data"):
+        if not isinstance(raw.get(key), str):
+            raise InputError(f'recipe {path} needs {key} = "…", not {raw.get(key)!r}')
+    for key in ("arguments", "training"):
+        if not isinstance(raw.setdefault(key, {}), dict):
+            raise InputError(f"recipe {path}: {key} = {raw[key]!r} is no table, as [{key}] begins")
+    if raw["data"] not in DATASETS:
+        raise InputError(
+            f"recipe {path}: there is no data set {raw['data']!r}: choose from "
+            f"{', '.join(DATASETS)}"
+        )
+    file, colon, function = raw["model"].rpartition(":")
+    if not colon or not file:
+        raise InputError(
+            f"recipe {path}: model {raw['model']!r} names no file and function: write it as "
+            'model = "networks.py:mlp"'
+        )
+    training = _training(path, raw["training"])
+    model = f"{(path.parent / file).resolve()}:{function}"
+    return RecipeFile(model, raw["data"], raw["arguments"], training)
+
+
+def train_recipe(
+    path: str | Path,
+    out: Path,
+    *,
+    data_folder: str | Path | None = None,
+    console: Console | None = None,
+) -> Outcome:
+    """Train what a recipe says, into a folder; the same call goes on after a kill.
+
+    The folder gets weights.pt (a state_dict), network.py (the recipe's model with its arguments,
+    for `bitwright lower out/network.py:network --weights out/weights.pt`), training.json and
+    checkpoint.pt; whatever else is in it stays. data_folder: see `load_dataset`.
+
+    Raises:
+        InputError: the recipe, its network or the data cannot be used.
+        StorageError: the checkpoint there is of another recipe, or the folder cannot be written.
+    """
+    recipe = read_recipe(path)
+    data = load_dataset(recipe.data, data_folder)
+    model = recipe.network()
+    trained = train(model, data, recipe.training, checkpoint=out / "checkpoint.pt", console=console)
+    weights = out / "weights.pt"
+    save_tensors(weights, model.state_dict(), "weights")
+    summary = {
+        "data": data.source,
+        "arguments": dict(recipe.arguments),
+        "training": asdict(recipe.training),
+        "accuracy": trained.accuracy,
+        "losses": trained.losses,
+        "seconds": round(trained.seconds, 1),
+        "versions": {name: version(name) for name in ("torch", "brevitas")},
+    }
+    _write(out / "network.py", _network_file(recipe, out))
+    _write(out / "training.json", json.dumps(summary, indent=1) + "\n")
+    shape = data.x_test.shape[1:]
+    return Outcome(trained, weights, f"{out / 'network.py'}:network", data.source, shape)
+
+
+def _training(path: Path, raw: Mapping[str, Any]) -> Recipe:
+    defaults = asdict(Recipe())
+    _known(path, "training.", raw, list(defaults))
+    made = dict(raw)
+    for key, value in raw.items():
+        expected = type(defaults[key])
+        if expected is float and type(value) is int:
+            made[key] = float(value)
+        elif type(value) is not expected:
+            raise InputError(
+                f"recipe {path}: training.{key} = {value!r} is not of type {expected.__name__}, "
+                f"like {defaults[key]!r}"
+            )
+    for layer, share in made.get("sparsity", {}).items():
+        if type(share) not in (int, float):
+            raise InputError(f"recipe {path}: training.sparsity.{layer} = {share!r} is no number")
+    try:
+        return Recipe(**made)
+    except InputError as error:
+        raise InputError(f"recipe {path}: {error}") from None
+
+
+def _known(path: Path, prefix: str, raw: Mapping[str, object], known: list[str]) -> None:
+    if unknown := [key for key in raw if key not in known]:
+        raise InputError(
+            f"recipe {path} has unknown keys {', '.join(prefix + key for key in unknown)}: it may "
+            f"have {', '.join(prefix + key for key in known)}"
+        )
+
+
+def _network_file(recipe: RecipeFile, out: Path) -> str:
+    file, _, function = recipe.model.rpartition(":")
+    relative = os.path.relpath(file, out.resolve())
+    return (
+        '"""The network that weights.pt belongs to, as its recipe made it."""\n\n'
+        "from pathlib import Path\n\n"
+        "from bitwright.models.lower import load_model\n\n"
+        f"FILE = Path(__file__).parent / {relative!r}\n"
+        f"ARGUMENTS = {dict(recipe.arguments)!r}\n\n\n"
+        "def network():\n"
+        f'    return load_model(f"{{FILE}}:{function}", arguments=ARGUMENTS)\n'
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}-part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path} ({error}): choose a folder with room") from None
