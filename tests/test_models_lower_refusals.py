@@ -15,7 +15,6 @@ from brevitas.quant import (
     scaled_int,
     shifted_scaled_int,
 )
-from brevitas.quant.float import Fp8e4m3ActPerTensorFloat, Fp8e4m3WeightPerTensorFloat
 from torch import nn
 
 from bitwright.models.errors import GraphError, InputError, UnsupportedError
@@ -252,14 +251,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a delay of the weights": (
         lambda: net(inp=act(), fc=linear(weight_quant_delay_steps=5)),
         "fc (QuantLinear) has weights that are not integer multiples of their scale",
-    ),
-    "minifloat activations": (
-        lambda: net(inp=qnn.QuantIdentity(act_quant=Fp8e4m3ActPerTensorFloat), fc=linear()),
-        "inp (QuantIdentity) quantises with an activation quantiser of type ActFloatQuantProxy",
-    ),
-    "minifloat weights": (
-        lambda: net(inp=act(), fc=linear(weight_quant=Fp8e4m3WeightPerTensorFloat)),
-        "fc (QuantLinear) has weights quantised to FloatQuantTensor",
     ),
     "scales per input channel": (
         lambda: net(inp=per_channel([1.0, 2.0, 1.0, 1.0]), fc=linear()),

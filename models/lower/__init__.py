@@ -3,6 +3,8 @@
 edges.py        integer tensors with the exact reals they mean; dense layers and quantisers
 output.py       the last tensor brought to one scale
 quantisers.py   what Brevitas' quantiser objects really do
+minifloat*.py   the same for its minifloats: grids with gaps, as steps and a table
+readings.py     what quantisers return, as exact rationals
 trace.py        a torch model as a list of calls, run once
 walk.py         the walk over those calls
 lowered.py      what it makes

@@ -23,6 +23,7 @@ import numpy as np
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
+    Codebook,
     Dense,
     IntArray,
     Plain,
@@ -128,7 +129,9 @@ def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
     """The dense layer that makes `edge`, with multiplied weights and a bias."""
     assert edge.source is not None and edge.node is not None and isinstance(edge.node.op, Dense)
     codec = edge.node.op.weights
-    if np.any(multiplier != 1):
+    if isinstance(codec, Codebook) and np.all(multiplier == multiplier[0]):
+        codec = Codebook(codec.indices, codec.table * multiplier[0])
+    elif np.any(multiplier != 1):
         weights, width = decode(codec) * multiplier, weight_width(codec)
         binary = width == 1 and bool(np.all(np.abs(multiplier) == 1))
         codec = Plain(weights, 1 if binary else max(signed_bits(weights), width))

@@ -12,24 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from brevitas.core.function_wrapper import FloorSte, RoundSte
+from brevitas.core.function_wrapper import StochasticRoundSte
 from brevitas.core.quant import BinaryQuant, ClampedBinaryQuant, RescalingIntQuant
-from brevitas.proxy import ActQuantProxyFromInjector
-from brevitas.quant_tensor import IntQuantTensor
+from brevitas.core.quant.float import FloatQuant
+from brevitas.proxy import ActFloatQuantProxyFromInjector, ActQuantProxyFromInjector
+from brevitas.quant_tensor import FloatQuantTensor, IntQuantTensor, QuantTensor
 from torch import Tensor, nn
 
 from bitwright.models.errors import UnsupportedError
-from bitwright.models.graph import (
-    Codec,
-    IntArray,
-    Plain,
-    Rounding,
-    Tiled,
-)
-from bitwright.models.layers.tiled import TiledLinear
+from bitwright.models.graph import Codec, IntArray, Plain, Tiled
+from bitwright.models.layers.tiled import TiledConv2d, TiledLinear
+from bitwright.models.lower import readings
 from bitwright.models.lower.edges import Quantiser
+from bitwright.models.lower.minifloat import Grid
+from bitwright.models.lower.minifloat_quantisers import activation_grid, minifloat_weights, try_grid
+from bitwright.models.lower.readings import rationals
 
-MAX_BITS = 16
 _GRID = 1 << 14  # points at which an activation quantiser is tried
 
 
@@ -41,16 +39,7 @@ class Weights:
     scale: tuple[Fraction, ...]
 
 
-def rationals(tensor: Tensor, what: str) -> tuple[Fraction, ...]:
-    """The elements of a tensor, exactly. Raises UnsupportedError if one is NaN or infinite."""
-    values = tensor.detach().double().flatten()
-    if not bool(torch.isfinite(values).all()):
-        bad = values[~torch.isfinite(values)][0].item()
-        raise UnsupportedError(f"has a {what} that is {bad}: train it again, or load other weights")
-    return tuple(Fraction(v) for v in values.tolist())
-
-
-def activation_quantiser(proxy: Any, what: str) -> Quantiser | None:
+def activation_quantiser(proxy: Any, what: str) -> Quantiser | Grid | None:
     """The quantiser of a Brevitas activation, or None where it only passes its input on.
 
     proxy: `act_quant`, `input_quant` or `output_quant` of a layer, in eval mode. what: its name in
@@ -59,10 +48,10 @@ def activation_quantiser(proxy: Any, what: str) -> Quantiser | None:
     Raises:
         UnsupportedError: a kind, range, rounding, scale or bit width that integers cannot follow.
     """
-    if type(proxy) is not ActQuantProxyFromInjector:
+    if type(proxy) not in (ActQuantProxyFromInjector, ActFloatQuantProxyFromInjector):
         raise UnsupportedError(
-            f"quantises with {what} of type {type(proxy).__name__}: use an integer or binary "
-            "quantiser with a constant scale"
+            f"quantises with {what} of type {type(proxy).__name__}: use an integer, binary or "
+            "minifloat quantiser with constant scales, one or one per channel"
         )
     fused = proxy.fused_activation_quant_proxy
     if fused is None:
@@ -82,9 +71,16 @@ def activation_quantiser(proxy: Any, what: str) -> Quantiser | None:
         made = _binary(quant, what)
     elif type(quant) is RescalingIntQuant:
         made = _uniform(quant, what)
+    elif type(quant) is FloatQuant:
+        grid = activation_grid(quant, what, relu=shape is nn.ReLU)
+        if isinstance(grid, Grid):
+            try_grid(proxy, grid, what)
+            return grid
+        made = grid
     else:
         raise UnsupportedError(
-            f"quantises with {what} of kind {type(quant).__name__}: use an integer or binary one"
+            f"quantises with {what} of kind {type(quant).__name__}: use an integer, binary or "
+            "minifloat one"
         )
     if shape is nn.ReLU:
         made = _after_relu(made, what)
@@ -98,24 +94,24 @@ def activation_quantiser(proxy: Any, what: str) -> Quantiser | None:
 
 def _uniform(quant: Any, what: str) -> Quantiser:
     _, scale, zero_point, bit_width = quant(torch.zeros(1))
-    bits = _bits(bit_width, what)
+    bits = readings.bits(bit_width, what)
     inner = quant.int_quant
-    offset = _zero_point(zero_point, what)
+    offset = readings.zero_point(zero_point, what)
     return Quantiser(
-        scale=_scales(scale, what),
+        scale=readings.scales(scale, what),
         shift=Fraction(offset),
         offset=Fraction(-offset),
         low=int(inner.min_int(torch.tensor(float(bits)))),
         high=int(inner.max_int(torch.tensor(float(bits)))),
-        rounding=_rounding(inner.float_to_int_impl, what),
+        rounding=readings.rounding(inner.float_to_int_impl, what),
     )
 
 
 def _binary(quant: Any, what: str) -> Quantiser:
     _, scale, zero_point, _ = quant(torch.zeros(1))
-    if _zero_point(zero_point, what) != 0:
+    if readings.zero_point(zero_point, what) != 0:
         raise UnsupportedError(f"has {what}, binary with a zero point: use one without")
-    double = tuple(2 * s for s in _scales(scale, what))
+    double = tuple(2 * s for s in readings.scales(scale, what))
     return Quantiser(double, Fraction(1), Fraction(-1, 2), 0, 1, "floor")
 
 
@@ -142,7 +138,7 @@ def _try(proxy: Any, made: Quantiser, what: str) -> None:
         x = x - float(made.shift) * scale
     with torch.no_grad():
         given = proxy(x)
-    given = given.value if isinstance(given, IntQuantTensor) else given
+    given = given.value if isinstance(given, QuantTensor) else given
     if binary:
         expected = torch.where(x >= 0, scale / 2, -scale / 2)
     else:
@@ -157,74 +153,99 @@ def _try(proxy: Any, made: Quantiser, what: str) -> None:
 
 
 def linear_weights(layer: Any, quant_input: object) -> Weights:
-    """The integer weights of a QuantLinear and their scales, as Brevitas quantises them.
+    """The integer weights of a QuantLinear or QuantConv2d and their scales, as Brevitas makes them.
+
+    (inputs, outputs); the inputs of a convolution in the order of its weight, (outputs, …).
 
     Raises:
         UnsupportedError: NaN or infinite weights, no or an unknown quantiser, a zero point, a
-            scale of 0, more than MAX_BITS bits.
+            scale of 0, more than MAX_BITS bits, a minifloat that is none of up to 8 bits.
     """
     rationals(layer.weight, "weight")
-    tiled = isinstance(layer, TiledLinear)
+    tiled = isinstance(layer, (TiledLinear, TiledConv2d))
     if not tiled and not layer.weight_quant.is_quant_enabled:
         raise UnsupportedError("has no weight quantiser: give it weight_quant=…")
+    if any(
+        isinstance(part, StochasticRoundSte) and not part.deterministic_inference
+        for part in layer.weight_quant.modules()
+    ):
+        raise UnsupportedError(
+            "has a weight quantiser that rounds by chance in eval mode too: give it "
+            "deterministic_inference=True"
+        )
+    outputs, inputs = layer.weight.shape[0], layer.weight[0].numel()
     if tiled and not layer.scale_per_output:
         raise UnsupportedError(
             f"has {layer.copies} tiles with scales of their own that change inside its "
-            f"{layer.out_features} outputs: give Tiling scale='single', or a compression that "
+            f"{outputs} outputs: give Tiling scale='single', or a compression that "
             "divides the outputs"
         )
     quantised = layer.quant_weight(quant_input)
+    if type(quantised) is FloatQuantTensor:
+        codec, given, unit = minifloat_weights(quantised)
+        return Weights(codec, _per_output(given, unit, layer.weight))
     if type(quantised) is not IntQuantTensor:
         raise UnsupportedError(
-            f"has weights quantised to {type(quantised).__name__}: use an integer or binary "
-            "weight quantiser"
+            f"has weights quantised to {type(quantised).__name__}: use an integer, binary or "
+            "minifloat weight quantiser with one scale, or one per output"
         )
-    scale = _scales(quantised.scale, "a weight quantiser", positive=False)
-    if quantised.scale.numel() > 1 and quantised.scale.shape != (layer.out_features, 1):
-        raise UnsupportedError(
-            f"has weight scales of shape {tuple(quantised.scale.shape)}: use one scale, or one per "
-            f"output, ({layer.out_features}, 1)"
-        )
-    if _zero_point(quantised.zero_point, "a weight quantiser") != 0:
+    scale = _per_output(quantised.scale, Fraction(1), layer.weight)
+    if readings.zero_point(quantised.zero_point, "a weight quantiser") != 0:
         raise UnsupportedError(
             "has weights with a zero point: use a symmetric weight quantiser (zero point 0)"
         )
-    bits = _bits(quantised.bit_width, "a weight quantiser")
+    bits = readings.bits(quantised.bit_width, "a weight quantiser")
     values = _integers(quantised, "weights")
+    if tiled and layer.copies > 1:
+        tile = layer.tile.cpu().numpy().astype(np.int64)
+        return Weights(Tiled(tile, (inputs, outputs)), scale)
     if bits == 1 and bool(np.all(np.abs(values) == 1)):
         width = 1
     else:
         width = max(bits + (not quantised.signed), 2)
-    scales = scale * layer.out_features if len(scale) == 1 else scale
-    if tiled and layer.copies > 1:
-        tile = layer.tile.cpu().numpy().astype(np.int64)
-        return Weights(Tiled(tile, (layer.in_features, layer.out_features)), scales)
-    return Weights(Plain(values.T.copy(), width), scales)
+    return Weights(Plain(values.reshape(outputs, -1).T.copy(), width), scale)
+
+
+def _per_output(scale: Tensor, unit: Fraction, weight: Tensor) -> tuple[Fraction, ...]:
+    """A weight's scale times `unit`, one for every output."""
+    outputs = weight.shape[0]
+    made = readings.scales(scale, "a weight quantiser", positive=False)
+    shape = (outputs, *[1] * (weight.dim() - 1))
+    if scale.numel() > 1 and scale.shape != shape:
+        raise UnsupportedError(
+            f"has weight scales of shape {tuple(scale.shape)}: use one scale, or one per "
+            f"output, {shape}"
+        )
+    return tuple(s * unit for s in made) * (outputs if len(made) == 1 else 1)
 
 
 def linear_bias(layer: Any, quant_input: Any, weights: Weights) -> tuple[Fraction, ...]:
-    """The bias of a QuantLinear's outputs, in reals; a quantised one as integer x scale, exactly.
+    """The bias of a layer's outputs, in reals; a quantised one as integer x scale, exactly.
 
     A bias with an external scale has that of the sums: the product of Brevitas' scales of the
     quantised input and of the weights, which float32 rounds and this does not.
 
     Raises UnsupportedError for NaN or infinite biases, zero points or an unknown quantiser.
     """
+    outputs = int(layer.weight.shape[0])
     if layer.bias is None:
-        return (Fraction(0),) * int(layer.out_features)
+        return (Fraction(0),) * outputs
     plain = rationals(layer.bias, "bias")
     if not layer.bias_quant.is_quant_enabled:
         return plain
     quantised = layer.bias_quant(layer.bias, quant_input, layer.quant_weight(quant_input))
-    if type(quantised) is not IntQuantTensor or _zero_point(quantised.zero_point, "a bias") != 0:
+    if (
+        type(quantised) is not IntQuantTensor
+        or readings.zero_point(quantised.zero_point, "a bias") != 0
+    ):
         raise UnsupportedError("has a bias quantiser that is not integer without zero point")
     integers = _integers(quantised, "biases")
     if layer.bias_quant.requires_input_scale:
         (unit,) = rationals(quant_input.scale, "scale of its quantised input")
         scale = tuple(unit * s for s in weights.scale)
     else:
-        scale = _scales(quantised.scale, "a bias quantiser")
-        scale = scale * layer.out_features if len(scale) == 1 else scale
+        scale = readings.scales(quantised.scale, "a bias quantiser")
+        scale = scale * outputs if len(scale) == 1 else scale
     return tuple(int(n) * s for n, s in zip(integers, scale, strict=True))
 
 
@@ -242,45 +263,3 @@ def _integers(quantised: Any, what: str) -> IntArray:
         )
     made: npt.NDArray[np.int64] = integers.long().numpy()
     return made
-
-
-def _scales(scale: Tensor, what: str, positive: bool = True) -> tuple[Fraction, ...]:
-    made = rationals(scale, f"scale of {what}")
-    if any(s == 0 for s in made):
-        raise UnsupportedError(f"has {what} with a scale of 0: set its scale, or train it again")
-    if positive and any(s < 0 for s in made):
-        raise UnsupportedError(f"has {what} with a negative scale: use an unsigned restriction")
-    if scale.numel() > 1 and positive and scale.numel() != scale.shape[-1]:
-        raise UnsupportedError(
-            f"has {what} with scales of shape {tuple(scale.shape)}: use one, or one per channel"
-        )
-    return made
-
-
-def _zero_point(zero_point: Tensor, what: str) -> int:
-    distinct = set(rationals(zero_point, f"zero point of {what}"))
-    if len(distinct) != 1 or (only := distinct.pop()).denominator != 1:
-        raise UnsupportedError(
-            f"has {what} with several or fractional zero points: use one integer"
-        )
-    return int(only)
-
-
-def _bits(bit_width: Tensor, what: str) -> int:
-    values = set(rationals(bit_width, f"bit width of {what}"))
-    bits = values.pop()
-    if values or bits.denominator != 1 or not 1 <= bits <= MAX_BITS:
-        raise UnsupportedError(
-            f"has {what} of {float(bits):g} bits: bit widths are integers from 1 to {MAX_BITS}"
-        )
-    return int(bits)
-
-
-def _rounding(impl: nn.Module, what: str) -> Rounding:
-    if type(impl) is RoundSte:
-        return "half_even"
-    if type(impl) is FloorSte:
-        return "floor"
-    raise UnsupportedError(
-        f"has {what} that rounds with {type(impl).__name__}: use FloatToIntImplType.ROUND or FLOOR"
-    )

@@ -19,16 +19,13 @@ from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import IntArray, IntType, Port
 from bitwright.models.layers.bottleneck import BitwiseBottleneck
 from bitwright.models.layers.rate_distortion import bottleneck_ops
-from bitwright.models.lower import edges
+from bitwright.models.lower import edges, minifloat
 from bitwright.models.lower.edges import Edge, Quantiser
 from bitwright.models.lower.lowered import Counterpart, identifier
+from bitwright.models.lower.minifloat import Grid
 from bitwright.models.lower.output import Output, common_scale
-from bitwright.models.lower.quantisers import (
-    activation_quantiser,
-    linear_bias,
-    linear_weights,
-    rationals,
-)
+from bitwright.models.lower.quantisers import activation_quantiser, linear_bias, linear_weights
+from bitwright.models.lower.readings import rationals
 from bitwright.models.lower.trace import Traced, tensor
 
 # Calls that may only move a tensor on unchanged or flattened, which the trial run shows.
@@ -178,10 +175,15 @@ class Walk:
         factor = [Fraction(float(w) / v**0.5) for w, v in zip(weight, variance, strict=True)]
         return edge.affine(factor, [b - m * f for b, m, f in zip(bias, mean, factor, strict=True)])
 
-    def _quantise(self, edge: Edge | None, quantiser: Quantiser, name: str, path: str) -> Edge:
-        made = (
-            self._input(quantiser, name) if edge is None else edges.quantise(edge, name, quantiser)
-        )
+    def _quantise(
+        self, edge: Edge | None, quantiser: Quantiser | Grid, name: str, path: str
+    ) -> Edge:
+        if isinstance(quantiser, Grid):
+            made = minifloat.quantise(edge, name, quantiser)
+        elif edge is None:
+            made = self._input(quantiser, name)
+        else:
+            made = edges.quantise(edge, name, quantiser)
         proxy = self._model.get_submodule(path)
         ones = np.ones(made.value.channels, dtype=np.int64)
         self._record(made, made, path, self._calls[id(proxy)], ones, 0 * ones)
