@@ -10,6 +10,8 @@ import numpy.typing as npt
 from bitwright.models.errors import InputError, StorageError
 from bitwright.models.graph import Graph, IntArray
 
+MAX_DATA_BYTES = 8 << 30
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rows:
@@ -24,7 +26,8 @@ def load_rows(path: Path) -> Rows:
 
     Raises:
         StorageError: the file is missing or damaged, or is of another kind.
-        InputError: x holds no finite numbers, or y is not one whole number a row.
+        InputError: the file unpacks to more than MAX_DATA_BYTES, x is not finite in float32, or y
+            is not one whole number a row.
     """
     try:
         loaded = np.load(path, allow_pickle=False)
@@ -32,6 +35,12 @@ def load_rows(path: Path) -> Rows:
             x, y = loaded, None
         else:
             with loaded:
+                size = sum(member.file_size for member in loaded.zip.infolist())
+                if size > MAX_DATA_BYTES:
+                    raise InputError(
+                        f"{path} unpacks to {size:,} bytes, above the {MAX_DATA_BYTES:,} that are "
+                        "read: keep fewer rows"
+                    )
                 if "x" not in loaded.files:
                     raise InputError(
                         f"{path} holds {', '.join(loaded.files) or 'nothing'}: name the inputs x "
@@ -40,17 +49,19 @@ def load_rows(path: Path) -> Rows:
                 x, y = loaded["x"], loaded["y"] if "y" in loaded.files else None
     except FileNotFoundError:
         raise StorageError(f"data file {path} does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         raise StorageError(
             f"data file {path} cannot be read ({error}): save it with numpy.savez(path, x=…, y=…)"
         ) from None
-    if x.dtype.kind not in "fiu" or not len(x) or not np.isfinite(x).all():
+    with np.errstate(over="ignore"):
+        made = x.astype(np.float32) if x.dtype.kind in "fiu" and x.ndim and len(x) else None
+    if made is None or not np.isfinite(made).all():
         raise InputError(f"x in {path} must be rows of finite numbers, not {x.dtype}{x.shape}")
     if y is not None and (y.dtype.kind not in "iu" or y.shape != (len(x),)):
         raise InputError(
             f"y in {path} must be {len(x)} whole numbers, one a row of x, not {y.dtype}{y.shape}"
         )
-    return Rows(x.astype(np.float32), None if y is None else y.astype(np.int64))
+    return Rows(made, None if y is None else y.astype(np.int64))
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ the standard output, as tables or with --json as JSON alone; everything else to 
 """
 
 from bitwright.cli.app import add, app, main
+from bitwright.cli.bottleneck import bottleneck
 from bitwright.cli.cost import estimate, synth
 from bitwright.cli.hls import hls
 from bitwright.cli.lower import lower
@@ -15,5 +16,5 @@ from bitwright.cli.run import run
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (lower, estimate, hls, rtl, verify, synth, run):
+for command in (lower, estimate, hls, rtl, verify, synth, run, bottleneck):
     add(command)

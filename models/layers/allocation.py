@@ -62,6 +62,8 @@ def allocate(
         _Layer.of(curve, weight, kinds) for curve, weight in zip(curves, weights, strict=True)
     ]
     total = sum(layer.activations for layer in layers)
+    if not math.isfinite(rate):
+        raise InputError(f"a code rate of {rate} bits per activation: give a number")
     budget = math.floor(rate * total + 1e-6)  # 2.3 bits of 10 activations are 23
     least = sum(layer.costs[0] for layer in layers)
     if budget < least:

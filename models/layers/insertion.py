@@ -20,6 +20,8 @@ from bitwright.models.layers.bottleneck import BitwiseBottleneck
 from bitwright.models.layers.curves import Coefficients, full_scale_step, rate_distortion
 from bitwright.models.layers.rate_distortion import Activations, Curve, Kind, Point
 
+_NAMES: dict[Kind, str] = {"bitplanes": "bit planes", "uniform": "uniform"}
+
 
 @dataclass(frozen=True, slots=True)
 class LayerReport:
@@ -62,7 +64,8 @@ class BottleneckReport:
                 {
                     "layer": layer.path,
                     "activations": layer.curve.activations,
-                    "source_bits": q.source_bits,
+                    "source_bits": len(layer.curve.uniform),
+                    "quantiser_bits": q.source_bits,
                     "bits": q.bits,
                     "kind": layer.chosen.kind,
                     "scale": q.scale,
@@ -80,23 +83,31 @@ class BottleneckReport:
         return made
 
     def table(self) -> Table:
-        """The same for people."""
+        """The same for people, for every layer with what was not chosen beside what was."""
         table = Table(title=f"Bitwise bottlenecks at {self.rate:.2f} bits per activation")
-        for heading in ("layer", "bits", "chosen", "planes", "coefficients"):
+        for heading in ("behind", "activations", "bits"):
             table.add_column(heading)
-        for heading in ("bit planes (dB)", "uniform (dB)", "winner"):
-            table.add_column(heading, justify="right")
+        for heading in ("planes", "coefficients", "PSNR, dB", "uniform, dB", "better", "chosen"):
+            table.add_column(heading, justify="right" if heading.endswith("dB") else "left")
         for layer in self.layers:
-            q, planes = layer.chosen.quantiser, layer.bitplanes
+            cells = ["-", "-", "-"]
+            if layer.bitplanes is not None:
+                q = layer.bitplanes.quantiser
+                unit = f" / {1 << q.fraction_bits}" if q.fraction_bits > 0 else ""
+                numbers = [a << max(-q.fraction_bits, 0) for a in q.coefficients]
+                cells = [
+                    " ".join(map(str, q.planes)),
+                    " ".join(map(str, numbers)) + unit,
+                    _decibels(layer.bitplanes.psnr),
+                ]
             table.add_row(
                 layer.path,
-                f"{q.bits} of {q.source_bits}",
-                layer.chosen.kind,
-                " ".join(map(str, q.planes)),
-                f"{' '.join(map(str, q.coefficients))} / 2^{q.fraction_bits}",
-                "-" if planes is None else _decibels(planes.psnr),
+                f"{layer.curve.activations:,}",
+                f"{layer.chosen.bits} of {len(layer.curve.uniform)}",
+                *cells,
                 _decibels(layer.uniform.psnr),
-                layer.winner,
+                _NAMES[layer.winner],
+                _NAMES[layer.chosen.kind],
             )
         return table
 
@@ -178,6 +189,12 @@ def place(
     """
     made = copy.deepcopy(model)
     modules = dict(made.named_modules())
+    there = [path for path, m in modules.items() if isinstance(m, BitwiseBottleneck)]
+    if there:
+        raise InputError(
+            f"the network has bottlenecks already, as at {there[0]}: start from the network that "
+            "they were put into"
+        )
     if paths is None:
         paths = [path for path, m in modules.items() if isinstance(m, (QuantReLU, nn.ReLU))]
         # A QuantReLU has a ReLU inside.
@@ -219,7 +236,14 @@ def _observe(
     try:
         with torch.no_grad():
             for batch in batches:
-                model(batch)
+                try:
+                    model(batch)
+                except Exception as error:
+                    what = str(error).strip().splitlines()[:1]
+                    raise InputError(
+                        f"the network cannot run on rows of shape {tuple(batch.shape[1:])} "
+                        f"({': '.join([type(error).__name__, *what])}): give data that fit it"
+                    ) from error
                 rows, given = rows + len(batch), given + 1
     finally:
         for module, mode in modes:
