@@ -16,7 +16,6 @@ the thresholds behind batch-norm: the integers that bitwright makes are torch's 
 from collections import OrderedDict
 from typing import Any
 
-import torch
 from brevitas import nn as qnn
 from brevitas.inject.enum import ScalingImplType
 from brevitas.quant import Int8Bias
@@ -32,18 +31,17 @@ def mlp(
     weights: str = "tiled",
     compression: int = 4,
     activations: int = 4,
+    inputs: int = 784,
     hidden: int = 128,
     min_compress_size: int = 64_000,
-    seed: int = 0,
 ) -> nn.Sequential:
     """784-128-10. The last layer is below min_compress_size: binary, but not tiled."""
-    torch.manual_seed(seed)
     tiling = _tiling(weights, compression, min_compress_size)
     return nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),
             pixels=pixels(activations),
-            fc1=linear(784, hidden, tiling),
+            fc1=linear(inputs, hidden, tiling),
             bn1=nn.BatchNorm1d(hidden),
             relu1=relu(activations),
             fc2=scores(hidden, 10, tiling, activations),
@@ -57,10 +55,8 @@ def cnn(
     activations: int = 4,
     channels: int = 16,
     min_compress_size: int = 4_096,
-    seed: int = 0,
 ) -> nn.Sequential:
     """Two convolutions and two dense layers; the second convolution and fc1 are tiled."""
-    torch.manual_seed(seed)
     tiling = _tiling(weights, compression, min_compress_size)
     c = channels
     return nn.Sequential(
@@ -69,10 +65,9 @@ def cnn(
             conv1=conv(1, c, tiling, stride=2),
             bn1=nn.BatchNorm2d(c),
             relu1=relu(activations),
-            conv2=conv(c, 2 * c, tiling, stride=1),
+            conv2=conv(c, 2 * c, tiling, stride=2),
             bn2=nn.BatchNorm2d(2 * c),
             relu2=relu(activations),
-            pool=nn.MaxPool2d(kernel_size=2, stride=2),
             flatten=nn.Flatten(),
             fc1=linear(2 * c * 7 * 7, 128, tiling),
             bn3=nn.BatchNorm1d(128),

@@ -35,18 +35,24 @@ class Block(nn.Module):
         return self.relu2(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 
+class ResNet(nn.Sequential):
+    """A chain of layers that keeps channels innermost, which is faster on CPUs and GPUs alike."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (batch, 3, 32, 32). Returns (batch, classes) scores."""
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
+
+
 def resnet18(
     weights: str = "tiled",
     compression: int = 4,
     width: int = 64,
     min_compress_size: int = 64_000,
     classes: int = 10,
-    seed: int = 0,
-) -> nn.Sequential:
+) -> ResNet:
     """weights: "float" or "tiled". compression: p, copies of a tile; 1 is a plain binary layer."""
     if weights not in ("float", "tiled"):
         raise ValueError(f"weights {weights!r}: choose float or tiled")
-    torch.manual_seed(seed)
     tiling = Tiling(compression, min_compress_size) if weights == "tiled" else None
     layers: list[nn.Module] = [_conv(3, width, 3, 1, tiling), nn.BatchNorm2d(width), nn.ReLU()]
     inputs = width
@@ -60,7 +66,7 @@ def resnet18(
         layers.append(nn.Linear(inputs, classes))
     else:
         layers.append(TiledLinear(inputs, classes, bias=True, tiling=tiling))
-    return nn.Sequential(*layers)
+    return ResNet(*layers).to(memory_format=torch.channels_last)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int, tiling: Tiling | None) -> nn.Module:

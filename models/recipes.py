@@ -11,6 +11,7 @@ epochs = 20
 learning_rate = 2e-3
 """
 
+import io
 import json
 import os
 import sys
@@ -18,23 +19,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
 from rich.console import Console
+from torch import nn
 
 from bitwright.models.checkpoints import save_tensors
 from bitwright.models.data_files import DATASETS, load_dataset
 from bitwright.models.errors import InputError, StorageError
 from bitwright.models.lower.user_model import load_model
-from bitwright.models.train import Recipe, Trained, train
+from bitwright.models.train import Recipe, train
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    from torch import nn
+
+_ROWS = 10_000  # test rows that are kept beside the weights
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,30 @@ class RecipeFile:
     arguments: Mapping[str, object] = field(default_factory=dict)
     training: Recipe = field(default_factory=Recipe)
 
-    def network(self) -> "nn.Module":
-        """The untrained network. Raises InputError where its function does."""
-        return load_model(self.model, arguments=self.arguments)
+    def network(self) -> nn.Module:
+        """The untrained network, its weights from the seed. Raises InputError as its function."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training.seed)
+            return load_model(self.model, arguments=self.arguments)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A trained network in a folder. model: what `bitwright lower` takes, with --weights."""
+class Run:
+    """What a recipe made of itself in a folder: the files, and how well it did.
 
-    trained: Trained
+    network: a Python file whose function `network` makes the model that the weights belong to.
+    rows: up to 10,000 test rows, `x` and `y`. losses: mean training loss of every epoch. seconds:
+    spent in epochs.
+    """
+
     weights: Path
-    model: str
+    network: Path
+    rows: Path
     data: str
     input_shape: tuple[int, ...]
+    accuracy: float
+    losses: tuple[float, ...]
+    seconds: float
 
 
 def read_recipe(path: str | Path) -> RecipeFile:
@@ -102,36 +116,48 @@ def train_recipe(
     *,
     data_folder: str | Path | None = None,
     console: Console | None = None,
-) -> Outcome:
+) -> Run:
     """Train what a recipe says, into a folder; the same call goes on after a kill.
 
-    The folder gets weights.pt (a state_dict), network.py (the recipe's model with its arguments,
-    for `bitwright lower out/network.py:network --weights out/weights.pt`), training.json and
-    checkpoint.pt; whatever else is in it stays. data_folder: see `load_dataset`.
+    The folder gets weights.pt (a state_dict), network.py (the model with the recipe's arguments),
+    test.npz (test rows), training.json and checkpoint.pt; whatever else is in it stays. So
+    `bitwright lower out/network.py:network --weights out/weights.pt --data out/test.npz` goes on
+    from there. data_folder: see `load_dataset`.
 
     Raises:
         InputError: the recipe, its network or the data cannot be used.
-        StorageError: the checkpoint there is of another recipe, or the folder cannot be written.
+        StorageError: the checkpoint there is of another run, or the folder cannot be written.
     """
     recipe = read_recipe(path)
     data = load_dataset(recipe.data, data_folder)
     model = recipe.network()
-    trained = train(model, data, recipe.training, checkpoint=out / "checkpoint.pt", console=console)
-    weights = out / "weights.pt"
-    save_tensors(weights, model.state_dict(), "weights")
+    done = train(model, data, recipe.training, checkpoint=out / "checkpoint.pt", console=console)
+    made = Run(
+        weights=out / "weights.pt",
+        network=out / "network.py",
+        rows=out / "test.npz",
+        data=data.source,
+        input_shape=data.x_test.shape[1:],
+        accuracy=done.accuracy,
+        losses=done.losses,
+        seconds=round(done.seconds, 1),
+    )
     summary = {
         "data": data.source,
         "arguments": dict(recipe.arguments),
         "training": asdict(recipe.training),
-        "accuracy": trained.accuracy,
-        "losses": trained.losses,
-        "seconds": round(trained.seconds, 1),
+        "accuracy": made.accuracy,
+        "losses": made.losses,
+        "seconds": made.seconds,
         "versions": {name: version(name) for name in ("torch", "brevitas")},
     }
-    _write(out / "network.py", _network_file(recipe, out))
-    _write(out / "training.json", json.dumps(summary, indent=1) + "\n")
-    shape = data.x_test.shape[1:]
-    return Outcome(trained, weights, f"{out / 'network.py'}:network", data.source, shape)
+    rows = io.BytesIO()
+    np.savez_compressed(rows, x=data.x_test[:_ROWS], y=data.y_test[:_ROWS])
+    save_tensors(made.weights, model.state_dict(), "weights")
+    _write(made.network, _network_file(recipe, out).encode())
+    _write(made.rows, rows.getvalue())
+    _write(out / "training.json", (json.dumps(summary, indent=1) + "\n").encode())
+    return made
 
 
 def _training(path: Path, raw: Mapping[str, Any]) -> Recipe:
@@ -178,10 +204,12 @@ def _network_file(recipe: RecipeFile, out: Path) -> str:
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
+    """Beside the target, then renamed."""
     temporary = path.with_name(f".{path.name}-part")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path} ({error}): choose a folder with room") from None

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
@@ -134,6 +135,7 @@ def train(
     seconds = 0.0
     if state is not None:
         model.load_state_dict(state["model"])
+        _collect_on(model, state.get("collecting", {}))
         losses = [float(loss) for loss in state["losses"]]
         seconds = float(state["seconds"])
         pruned = {path: _weight(model, path) for path in recipe.sparsity}
@@ -170,6 +172,7 @@ def train(
             if checkpoint is not None:
                 stored = {"identity": identity, "losses": losses, "seconds": seconds}
                 stored |= {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+                stored["collecting"] = _collecting(model)
                 save_tensors(checkpoint, stored, "checkpoint")
             bar.update(task, advance=1, loss=f"{losses[-1]:.3f}")
         _settle(model, x, recipe.batch)
@@ -266,6 +269,25 @@ def _augmented(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
             (columns + right)[:, None, None, :],
         ]
     return x + recipe.noise * torch.randn(x.shape) if recipe.noise else x
+
+
+def _collecting(model: nn.Module) -> dict[str, dict[str, Any]]:
+    """What Brevitas' scales know that still collect statistics, which no state_dict holds."""
+    return {
+        path: {"counter": int(m.counter), "buffer": m.buffer.clone(), "value": m.value.detach()}
+        for path, m in model.named_modules()
+        if isinstance(m, ParameterFromRuntimeStatsScaling) and m.counter <= m.collect_stats_steps
+    }
+
+
+def _collect_on(model: nn.Module, collecting: Mapping[str, Mapping[str, Any]]) -> None:
+    """Let them go on: load_state_dict ends the collecting."""
+    for path, found in collecting.items():
+        scale = model.get_submodule(path)
+        assert isinstance(scale, ParameterFromRuntimeStatsScaling)
+        scale.counter = found["counter"]
+        scale.buffer.copy_(found["buffer"])
+        scale.value.data.copy_(found["value"])
 
 
 @contextmanager
