@@ -32,8 +32,25 @@ def test_each_layer_shows_both_kinds(curves: dict[str, Curve], tmp_path: Path) -
         assert lines["bit planes"].get_ydata() == pytest.approx([p.psnr for p in finite])
         assert lines["uniform, best clip"].get_ydata()[0] == curve.uniform[0].psnr
         assert ("chosen" in lines) == (name == "act1")
-    assert "exact at 4 bits" in figure.axes[1].texts[0].get_text()
-    assert "exact" not in figure.axes[0].texts[0].get_text()
+    # What loses nothing stands on a line of its own, above all else.
+    assert not any(text.get_text() == "exact" for text in figure.axes[0].texts)
+    (exact,) = (t.xy[1] for t in figure.axes[1].texts if t.get_text() == "exact")
+    assert exact > max(p.psnr for p in curves["act1"].uniform)
+    (first,) = (p.bits for p in curves["act2"].bitplanes if p.mse == 0)
+    assert any(
+        line.get_xdata()[-1] == first and line.get_ydata()[-1] == exact
+        for line in figure.axes[1].lines
+        if line.get_marker() == "o" and line.get_markersize() == 5
+    )
+
+
+def test_a_chosen_point_that_loses_nothing_is_ringed(curves: dict[str, Curve]) -> None:
+    chosen = {"act2": curves["act2"].bitplanes[-1]}
+    assert chosen["act2"].mse == 0
+    (panel,) = plot_curves({"act2": curves["act2"]}, chosen=chosen).axes
+    (ring,) = (line for line in panel.lines if line.get_label() == "chosen")
+    assert list(ring.get_xdata()) == [chosen["act2"].bits]
+    assert np.isfinite(ring.get_ydata()).all()
 
 
 def test_a_picture_that_cannot_be_written_is_one_sentence(

@@ -24,8 +24,8 @@ def plot_curves(
 ) -> "Figure":
     """One panel per layer, PSNR in dB over kept bits; written to `file` (.png, .svg, .pdf) if any.
 
-    chosen: points to ring, by layer. A point that loses nothing has no finite PSNR: it is left out
-    and noted in the panel.
+    chosen: points to ring, by layer. A point that loses nothing has no finite PSNR: it stands on a
+    dotted line above all others.
 
     Raises:
         InputError: no curves.
@@ -41,23 +41,37 @@ def plot_curves(
         raise ToolError("a plot needs matplotlib: pip install matplotlib") from None
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.4 * columns + 0.4, 2.9 * rows + 0.7), layout="constrained")
+    # One panel alone is as wide as the legend above it.
+    width = max(3.4 * columns + 0.4, 5.4)
+    figure = Figure(figsize=(width, 2.9 * rows + 0.7), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     panels = list(axes.flat)
     for panel in panels[len(curves) :]:
         panel.set_visible(False)
+    exact = _exact_level(curves)
     for i, (name, curve) in enumerate(curves.items()):
         panel = panels[i]
-        _line(panel, curve.uniform, _UNIFORM, "s", "uniform, best clip")
-        _line(panel, curve.bitplanes, _PLANES, "o", "bit planes")
+        for points, colour, marker, label in (
+            (curve.uniform, _UNIFORM, "s", "uniform, best clip"),
+            (curve.bitplanes, _PLANES, "o", "bit planes"),
+        ):
+            _line(panel, points, exact, colour, marker, label)
+        if any(not math.isfinite(p.psnr) for p in (*curve.uniform, *curve.bitplanes)):
+            panel.axhline(exact, color="grey", linewidth=0.8, linestyle=":", zorder=0)
+            panel.annotate(
+                "exact", (0, exact), (3, 3), xycoords=("axes fraction", "data"),
+                textcoords="offset points", size=8, color="grey",
+            )  # fmt: skip
         point = (chosen or {}).get(name)
-        if point is not None and math.isfinite(point.psnr):
+        if point is not None:
             panel.plot(
-                point.bits, point.psnr, "o", ms=13, mfc="none", mec="black", label="chosen", ls=""
-            )
-        exact = [str(p.bits) for p in curve.bitplanes if not math.isfinite(p.psnr)]
-        note = f"peak {curve.peak:.3g}" + (f"\nexact at {exact[0]} bits" if exact else "")
-        panel.text(0.97, 0.04, note, transform=panel.transAxes, ha="right", va="bottom", size=8)
+                point.bits, min(point.psnr, exact), "o", ms=13, mfc="none", mec="black",
+                label="chosen", ls="",
+            )  # fmt: skip
+        panel.text(
+            0.97, 0.04, f"peak {curve.peak:.3g}", transform=panel.transAxes, ha="right",
+            va="bottom", size=8,
+        )  # fmt: skip
         panel.set_title(f"behind {name}", size=10)
         panel.grid(alpha=0.25, linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
@@ -83,7 +97,17 @@ def plot_curves(
     return figure
 
 
-def _line(panel: "Axes", points: tuple[Point, ...], colour: str, marker: str, label: str) -> None:
+def _exact_level(curves: Mapping[str, Curve]) -> float:
+    """Where to draw what loses nothing: above all else."""
+    every = [p.psnr for curve in curves.values() for p in (*curve.uniform, *curve.bitplanes)]
+    finite = [psnr for psnr in every if math.isfinite(psnr)] or [0.0]
+    return max(finite) + 0.12 * max(max(finite) - min(finite), 10.0)
+
+
+def _line(
+    panel: "Axes", points: tuple[Point, ...], exact: float, colour: str, marker: str, label: str
+) -> None:
+    """The finite points as a line, and dashed from its end to the first that loses nothing."""
     finite = [p for p in points if math.isfinite(p.psnr)]
     panel.plot(
         [p.bits for p in finite],
@@ -94,3 +118,10 @@ def _line(panel: "Axes", points: tuple[Point, ...], colour: str, marker: str, la
         linewidth=1.6,
         label=label,
     )
+    first = next((p for p in points if not math.isfinite(p.psnr)), None)
+    if first is None:
+        return
+    start = [(p.bits, p.psnr) for p in finite if p.bits < first.bits][-1:]
+    bits, levels = zip(*start, (first.bits, exact), strict=True)
+    panel.plot(bits, levels, color=colour, linewidth=1.2, linestyle="--")
+    panel.plot(first.bits, exact, color=colour, marker=marker, markersize=5)
