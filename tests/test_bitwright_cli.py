@@ -15,7 +15,7 @@ from bitwright.models.graph import load
 from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
-COMMANDS = ("lower", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck")
+COMMANDS = ("train", "lower", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck")
 
 Command = Callable[..., Any]
 

@@ -12,9 +12,10 @@ from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
 from bitwright.cli.rtl import rtl, verify
 from bitwright.cli.run import run
+from bitwright.cli.train import train
 
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (lower, estimate, hls, rtl, verify, synth, run, bottleneck):
+for command in (train, lower, estimate, hls, rtl, verify, synth, run, bottleneck):
     add(command)
