@@ -14,19 +14,22 @@ from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 
 
 class _Extension(layers.Layer):  # type: ignore[misc]  # hls4ml is not typed
-    """A layer of sizes, constants and types; its result has its input's shape, or (n_out,)."""
+    """A layer of sizes, constants and types.
+
+    Its result has the shape in its attributes, (n_out,), or its input's shape.
+    """
 
     function: str
     """The C++ function nnet::<function> in nnet_<function>.h, configured by <function>_config."""
     sizes: tuple[str, ...]
-    constants: tuple[str, ...]
-    inner: tuple[str, ...] = ("accum",)
+    constants: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
     """What else has a type of its own, which the configuration calls <name>_t."""
 
     def initialize(self) -> None:
         dense = "n_out" in self.sizes
         shape = [self.get_attr("n_out")] if dense else self.get_input_variable().shape
-        self.add_output_variable(shape)
+        self.add_output_variable(self.get_attr("shape", shape))
         for name in self.constants:
             self.add_weights_variable(name=name, var_name=f"{name}{{index}}")
         for name in self.inner:
@@ -34,7 +37,7 @@ class _Extension(layers.Layer):  # type: ignore[misc]  # hls4ml is not typed
 
 
 def _attributes(
-    sizes: tuple[str, ...], constants: tuple[str, ...], inner: tuple[str, ...] = ("accum",)
+    sizes: tuple[str, ...], constants: tuple[str, ...] = (), inner: tuple[str, ...] = ()
 ) -> list[Attribute]:
     return [
         *(Attribute(name) for name in sizes),
@@ -49,7 +52,8 @@ class BitwrightTiledDense(_Extension):
     function = "tiled_dense"
     sizes = ("n_in", "n_out", "n_tile", "n_rows")
     constants = ("tile", "bias")
-    _expected_attributes = _attributes(sizes, constants)
+    inner = ("accum",)
+    _expected_attributes = _attributes(sizes, constants, inner)
 
 
 class BitwrightCodebookDense(_Extension):
@@ -58,7 +62,8 @@ class BitwrightCodebookDense(_Extension):
     function = "codebook_dense"
     sizes = ("n_in", "n_out", "n_groups", "n_entries")
     constants = ("indices", "table", "bias")
-    _expected_attributes = _attributes(sizes, constants)
+    inner = ("accum",)
+    _expected_attributes = _attributes(sizes, constants, inner)
 
 
 class BitwrightThreshold(_Extension):
@@ -67,7 +72,8 @@ class BitwrightThreshold(_Extension):
     function = "threshold"
     sizes = ("n_in", "n_channels", "n_levels")
     constants = ("thresholds", "base", "step")
-    _expected_attributes = _attributes(sizes, constants)
+    inner = ("accum",)
+    _expected_attributes = _attributes(sizes, constants, inner)
 
 
 class BitwrightRequantize(_Extension):
@@ -76,7 +82,8 @@ class BitwrightRequantize(_Extension):
     function = "requantize"
     sizes = ("n_in", "n_channels", "shift")
     constants = ("multiplier", "bias")
-    _expected_attributes = _attributes(sizes, constants)
+    inner = ("accum",)
+    _expected_attributes = _attributes(sizes, constants, inner)
 
 
 class BitwrightLookup(_Extension):
@@ -95,8 +102,74 @@ class BitwrightBitPlanes(_Extension):
     function = "bit_planes"
     sizes = ("n_in", "n_planes")
     constants = ("planes",)
-    inner = ()
+    _expected_attributes = _attributes(sizes, constants)
+
+
+_WINDOW = (
+    *("in_height", "in_width", "n_chan", "out_height", "out_width"),
+    *("filt_height", "filt_width", "stride_height", "stride_width"),
+    *("pad_top", "pad_bottom", "pad_left", "pad_right"),
+)
+"""hls4ml's own names, so that its convolutions read as ours do."""
+
+
+class BitwrightWindowConv(_Extension):
+    """The operation `Conv2d` where hls4ml's convolution is wrong, missing or wasteful."""
+
+    function = "window_conv"
+    sizes = (*_WINDOW, "n_filt", "n_groups", "n_sums", "n_stored")
+    constants = ("weight", "bias")
+    inner = ("accum",)
     _expected_attributes = _attributes(sizes, constants, inner)
+
+
+class BitwrightMaxPool(_Extension):
+    """The operation `MaxPool` where hls4ml's pool is wrong."""
+
+    function = "max_pool"
+    sizes = _WINDOW
+    _expected_attributes = _attributes(sizes)
+
+
+class BitwrightSumPool(_Extension):
+    """The operation `SumPool`."""
+
+    function = "sum_pool"
+    sizes = _WINDOW
+    _expected_attributes = _attributes(sizes)
+
+
+class BitwrightScaledAdd(_Extension):
+    """The operation `Add` of two inputs, one of them at least scaled."""
+
+    function = "scaled_add"
+    sizes = ("n_in",)
+    constants = ("factors",)
+    _expected_attributes = _attributes(sizes, constants)
+
+
+class BitwrightReshape(_Extension):
+    """The operation `Reshape`."""
+
+    function = "reshape"
+    sizes = ("n_in",)
+    _expected_attributes = _attributes(sizes)
+
+
+class BitwrightArgmax(_Extension):
+    """The operation `ArgMax`."""
+
+    function = "argmax"
+    sizes = ("n_in", "n_channels")
+    inner = ("index",)
+    _expected_attributes = _attributes(sizes, inner=inner)
+
+
+class BitwrightFlatten(layers.Reshape):  # type: ignore[misc]  # hls4ml is not typed
+    """A stream that is read as one vector: hls4ml's passes give its input a second name.
+
+    A class of its own because hls4ml traces only layers that call something.
+    """
 
 
 LAYERS: tuple[type[_Extension], ...] = (
@@ -106,6 +179,12 @@ LAYERS: tuple[type[_Extension], ...] = (
     BitwrightRequantize,
     BitwrightLookup,
     BitwrightBitPlanes,
+    BitwrightWindowConv,
+    BitwrightMaxPool,
+    BitwrightSumPool,
+    BitwrightScaledAdd,
+    BitwrightReshape,
+    BitwrightArgmax,
 )
 
 
@@ -137,11 +216,21 @@ class _Call(FunctionCallTemplate):  # type: ignore[misc]  # hls4ml is not typed
         self._layer = layer
 
     def format(self, node: Any) -> str:
-        p = self._default_function_params(node)
+        tensors = [*map(node.get_input_variable, node.inputs), node.get_output_variable()]
+        types = ", ".join([*(tensor.type.name for tensor in tensors), f"config{node.index}"])
         constants = [node.get_weights(name).name for name in self._layer.constants]
-        types = f"{p['input_t']}, {p['output_t']}, {p['config']}"
-        arguments = ", ".join([p["input"], p["output"], *constants])
+        arguments = ", ".join([*(tensor.name for tensor in tensors), *constants])
         return f"nnet::{self._layer.function}<{types}>({arguments});"
+
+
+class _NoCall(FunctionCallTemplate):  # type: ignore[misc]  # hls4ml is not typed
+    """Nothing to do at run time."""
+
+    def __init__(self) -> None:
+        super().__init__(BitwrightFlatten, include_header=[])
+
+    def format(self, node: Any) -> str:
+        return f"(void){node.get_output_variable().name};"
 
 
 @cache
@@ -153,3 +242,7 @@ def register(backend: str) -> None:
         target.register_template(partial(_Config, layer))
         target.register_template(partial(_Call, layer))
         target.register_source(Path(__file__).with_name(f"nnet_{layer.function}.h"))
+    layers.register_layer(BitwrightFlatten.__name__, BitwrightFlatten)
+    target.register_template(_NoCall)
+    for shared in ("nnet_pixels.h", "nnet_windows.h"):
+        target.register_source(Path(__file__).with_name(shared))

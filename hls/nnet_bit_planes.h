@@ -5,6 +5,7 @@
 
 #include "ap_fixed.h"
 #include "ap_int.h"
+#include "nnet_pixels.h"
 
 namespace nnet {
 
@@ -32,6 +33,20 @@ Elements:
             bits[j] = (bool)data[i][planes[j].to_uint()];
         }
         res[i] = bits;
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void bit_planes(hls::stream<data_T> &data, hls::stream<res_T> &res,
+                typename CONFIG_T::planes_t planes[CONFIG_T::n_planes]) {
+Pixels:
+    for (unsigned i = 0; i < CONFIG_T::n_in / data_T::size; i++) {
+        #pragma HLS PIPELINE II=CONFIG_T::reuse_factor
+        data_T x = data.read();
+        res_T y;
+        bit_planes<typename data_T::value_type, typename res_T::value_type, pixel_config<data_T::size, CONFIG_T>>(
+            x.data, y.data, planes);
+        res.write(y);
     }
 }
 

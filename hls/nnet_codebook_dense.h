@@ -5,6 +5,7 @@
 
 #include "ap_fixed.h"
 #include "ap_int.h"
+#include "nnet_pixels.h"
 
 namespace nnet {
 
@@ -43,6 +44,19 @@ Outputs:
         }
         res[o] = sum;
     }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void codebook_dense(hls::stream<data_T> &data, hls::stream<res_T> &res,
+                    typename CONFIG_T::indices_t indices[CONFIG_T::n_in * CONFIG_T::n_out],
+                    typename CONFIG_T::table_t table[CONFIG_T::n_groups * CONFIG_T::n_entries],
+                    typename CONFIG_T::bias_t bias[CONFIG_T::n_out]) {
+    typename data_T::value_type x[CONFIG_T::n_in];
+    #pragma HLS ARRAY_PARTITION variable=x complete
+    read_tensor<data_T, CONFIG_T::n_in>(data, x);
+    res_T y;
+    codebook_dense<typename data_T::value_type, typename res_T::value_type, CONFIG_T>(x, y.data, indices, table, bias);
+    res.write(y);
 }
 
 } // namespace nnet

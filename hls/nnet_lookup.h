@@ -5,6 +5,7 @@
 
 #include "ap_fixed.h"
 #include "ap_int.h"
+#include "nnet_pixels.h"
 
 namespace nnet {
 
@@ -31,6 +32,20 @@ Channels:
         const unsigned c = i % CONFIG_T::n_channels;
         const typename CONFIG_T::index_t index = data[i] + CONFIG_T::offset;
         res[i] = table[c * CONFIG_T::n_entries + index.to_uint()];
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void lookup(hls::stream<data_T> &data, hls::stream<res_T> &res,
+            typename CONFIG_T::table_t table[CONFIG_T::n_channels * CONFIG_T::n_entries]) {
+Pixels:
+    for (unsigned i = 0; i < CONFIG_T::n_in / data_T::size; i++) {
+        #pragma HLS PIPELINE II=CONFIG_T::reuse_factor
+        data_T x = data.read();
+        res_T y;
+        lookup<typename data_T::value_type, typename res_T::value_type, pixel_config<data_T::size, CONFIG_T>>(
+            x.data, y.data, table);
+        res.write(y);
     }
 }
 

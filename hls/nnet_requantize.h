@@ -5,6 +5,7 @@
 
 #include "ap_fixed.h"
 #include "ap_int.h"
+#include "nnet_pixels.h"
 
 namespace nnet {
 
@@ -39,6 +40,21 @@ Channels:
         quotient_t quotient;
         quotient.range() = numerator.range();
         res[i] = quotient;
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void requantize(hls::stream<data_T> &data, hls::stream<res_T> &res,
+                typename CONFIG_T::multiplier_t multiplier[CONFIG_T::n_channels],
+                typename CONFIG_T::bias_t bias[CONFIG_T::n_channels]) {
+Pixels:
+    for (unsigned i = 0; i < CONFIG_T::n_in / data_T::size; i++) {
+        #pragma HLS PIPELINE II=CONFIG_T::reuse_factor
+        data_T x = data.read();
+        res_T y;
+        requantize<typename data_T::value_type, typename res_T::value_type, pixel_config<data_T::size, CONFIG_T>>(
+            x.data, y.data, multiplier, bias);
+        res.write(y);
     }
 }
 

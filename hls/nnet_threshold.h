@@ -5,6 +5,7 @@
 
 #include "ap_fixed.h"
 #include "ap_int.h"
+#include "nnet_pixels.h"
 
 namespace nnet {
 
@@ -41,6 +42,22 @@ Channels:
             }
         }
         res[i] = base[c] + step[c] * reached;
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void threshold(hls::stream<data_T> &data, hls::stream<res_T> &res,
+               typename CONFIG_T::thresholds_t thresholds[CONFIG_T::n_channels * CONFIG_T::n_levels],
+               typename CONFIG_T::base_t base[CONFIG_T::n_channels],
+               typename CONFIG_T::step_t step[CONFIG_T::n_channels]) {
+Pixels:
+    for (unsigned i = 0; i < CONFIG_T::n_in / data_T::size; i++) {
+        #pragma HLS PIPELINE II=CONFIG_T::reuse_factor
+        data_T x = data.read();
+        res_T y;
+        threshold<typename data_T::value_type, typename res_T::value_type, pixel_config<data_T::size, CONFIG_T>>(
+            x.data, y.data, thresholds, base, step);
+        res.write(y);
     }
 }
 

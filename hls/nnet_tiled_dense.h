@@ -5,6 +5,7 @@
 
 #include "ap_fixed.h"
 #include "ap_int.h"
+#include "nnet_pixels.h"
 
 namespace nnet {
 
@@ -51,6 +52,18 @@ Outputs:
         #pragma HLS UNROLL
         res[o] = sum[o % CONFIG_T::n_rows] + bias[o];
     }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void tiled_dense(hls::stream<data_T> &data, hls::stream<res_T> &res,
+                 typename CONFIG_T::tile_t tile[CONFIG_T::n_tile],
+                 typename CONFIG_T::bias_t bias[CONFIG_T::n_out]) {
+    typename data_T::value_type x[CONFIG_T::n_in];
+    #pragma HLS ARRAY_PARTITION variable=x complete
+    read_tensor<data_T, CONFIG_T::n_in>(data, x);
+    res_T y;
+    tiled_dense<typename data_T::value_type, typename res_T::value_type, CONFIG_T>(x, y.data, tile, bias);
+    res.write(y);
 }
 
 } // namespace nnet

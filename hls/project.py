@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bitwright.hls.mapping import BINARY, Layer, layers
+from bitwright.hls.layer import BINARY, Layer
+from bitwright.hls.mapping import IO_TYPES, IoType, layers
 from bitwright.models.errors import BitwrightError, InputError, StorageError, ToolError
 from bitwright.models.graph import Graph, IntType, Value, digest
 from bitwright.models.graph.storage import replaced_folder
@@ -29,7 +30,7 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 DEFAULT_PART = "xcvu13p-flga2577-2-e"
 """hls4ml's own default: an UltraScale+ device large enough for whatever is unrolled."""
 
-_FORMAT = "bitwright-hls-1"
+_FORMAT = "bitwright-hls-2"
 _ONE_AT_A_TIME = threading.Lock()  # hls4ml has global registries, and it prints
 
 
@@ -39,6 +40,7 @@ class Project:
 
     folder: Path
     backend: Backend
+    io: IoType
     top: str
     """The top function, after which hls4ml names its files."""
     digest: str
@@ -55,18 +57,23 @@ def write(
     backend: Backend = "Vitis",
     part: str = DEFAULT_PART,
     clock_mhz: float = 200.0,
+    io: IoType = "io_parallel",
 ) -> Project:
-    """Write the graph as an hls4ml project (io_parallel, fully unrolled), replacing the folder.
+    """Write the graph as an hls4ml project, replacing the folder.
 
-    part: the device, as AMD spells it. clock_mhz: the clock that the vendor's tool aims at.
+    part: the device, as AMD spells it. clock_mhz: the clock that the vendor's tool aims at. io:
+    whole tensors as arrays, or streams with one pixel's channels at a time; the products of one
+    pixel are fully unrolled in both.
     Raises:
         UnsupportedError: something in the graph that hls4ml cannot express exactly.
-        InputError: an unknown back end, or a part or clock that cannot be.
+        InputError: an unknown back end or interface, or a part or clock that cannot be.
         ToolError: hls4ml did not keep a layer, a type or a constant.
         StorageError: the folder cannot be written; what it held is still there.
     """
     if backend not in BACKENDS:
         raise InputError(f"HLS back end {backend!r} is not one of {', '.join(BACKENDS)}")
+    if io not in IO_TYPES:
+        raise InputError(f"HLS interface {io!r} is not one of {', '.join(IO_TYPES)}")
     if not re.fullmatch(r"[A-Za-z0-9-]+", part):
         raise InputError(f"part {part!r} is not the name of a device, such as {DEFAULT_PART}")
     if not 1.0 <= clock_mhz <= 2000.0:
@@ -75,6 +82,7 @@ def write(
     project = Project(
         folder=target,
         backend=backend,
+        io=io,
         # Any suffix keeps the function apart from the C library's and the file from hls4ml's own;
         # this one keeps the IP apart from the RTL of the same graph.
         top=f"{graph.name}_hls",
@@ -84,7 +92,7 @@ def write(
         output=graph.output,
     )
     with _ONE_AT_A_TIME, _quiet(), replaced_folder(target, "bitwright.json") as fresh:
-        wanted = layers(graph)
+        wanted = layers(graph, io)
         model = make_model(project, wanted, fresh, part, clock_mhz)
         check_kept(model, wanted)
         model.write()
@@ -98,12 +106,17 @@ def load(folder: str | Path) -> Project:
     path = Path(folder).absolute() / "bitwright.json"
     try:
         tree = json.loads(path.read_text())
-        if tree["format"] != _FORMAT or tree["backend"] not in BACKENDS:
-            raise ValueError(f"{tree['format']} for {tree['backend']}")
+        if (
+            tree["format"] != _FORMAT
+            or tree["backend"] not in BACKENDS
+            or tree["io"] not in IO_TYPES
+        ):
+            raise ValueError(f"{tree['format']} for {tree['backend']} and {tree['io']}")
         values = {name: _value_from_json(name, kind) for name, kind in tree["tensors"].items()}
         return Project(
             folder=path.parent,
             backend=tree["backend"],
+            io=tree["io"],
             top=str(tree["top"]),
             digest=str(tree["digest"]),
             input=values.pop(tree["input"]),
@@ -128,8 +141,10 @@ def make_model(
 
     register(project.backend)
     config = get_backend(project.backend).create_initial_config(
-        part=part, clock_period=1000 / clock_mhz, io_type="io_parallel"
+        part=part, clock_period=1000 / clock_mhz, io_type=project.io
     )
+    dataflow = any(layer.kind == "BitwrightWindowConv" for layer in wanted)
+    traced = {tensor.name for tensor in project.tensors}
     config |= {
         "Backend": project.backend,
         "OutputDir": str(folder),
@@ -141,11 +156,13 @@ def make_model(
                 "ReuseFactor": 1,
                 "Strategy": "Latency",
                 "BramFactor": 10**9,
+                # As hls4ml decides by itself where it sees a convolution of its own.
+                "PipelineStyle": "dataflow" if dataflow else "auto",
             },
             "LayerName": {
                 layer.name: {
                     "Precision": {p: kind for p, kind in layer.types.items() if kind != BINARY},
-                    "Trace": True,
+                    "Trace": layer.name in traced,
                 }
                 for layer in wanted
             },
@@ -167,34 +184,73 @@ def make_model(
 
 
 def check_kept(model: Any, wanted: list[Layer]) -> None:
-    """Prove that hls4ml's passes kept every layer, type and constant.
+    """Prove that hls4ml's passes kept every layer, input, type and constant.
 
-    Raises ToolError for the first that is not what was asked for.
+    A streamed model may have copies of streams and zeros around images in between, of the same
+    type as what they read. Raises ToolError for the first that is not what was asked for.
     """
+    asked = {layer.name: layer for layer in wanted}
+    made_layers = list(model.get_layers())
+    added = [layer for layer in made_layers if layer.class_name in _ADDED]
+    for layer in added:
+        reads = layer.get_input_variable().type.precision
+        for variable in layer.get_variables():
+            if str(variable.type.precision) != str(reads):
+                raise ToolError(
+                    f"hls4ml made {variable.name} ({layer.class_name}) {variable.type.precision}, "
+                    f"not {reads}: {_REMEDY}"
+                )
+    kept = [layer for layer in made_layers if layer not in added]
+    asked_layers = [f"{layer.name} ({layer.kind})" for layer in wanted]
+    kept_layers = [
+        f"{layer.name} ({_RENAMED.get(layer.class_name, layer.class_name)})" for layer in kept
+    ]
+    if kept_layers != asked_layers:
+        odd = ", ".join(sorted(set(kept_layers) ^ set(asked_layers)))
+        raise ToolError(f"hls4ml did not keep the layers {odd}: {_REMEDY}")
+    origin = {output: layer for layer in made_layers for output in layer.outputs}
+    for made in kept:
+        reads = tuple(_origin(origin, name, asked) for name in made.inputs if name in origin)
+        if reads != asked[made.name].inputs:
+            raise ToolError(
+                f"hls4ml made {made.name} read {', '.join(reads)}, not "
+                f"{', '.join(asked[made.name].inputs)}: {_REMEDY}"
+            )
+        _check_layer(made, asked[made.name])
+
+
+def _origin(origin: dict[str, Any], name: str, asked: dict[str, Layer]) -> str:
+    """The layer that was asked for whose result, copied or padded, arrives under this name."""
+    while (layer := origin[name]).name not in asked:
+        name = layer.inputs[0]
+    return str(layer.name)
+
+
+def _check_layer(made: Any, asked: Layer) -> None:
     from hls4ml.model.types import XnorPrecisionType
 
-    asked_layers = [f"{layer.name} ({layer.kind})" for layer in wanted]
-    made_layers = [f"{layer.name} ({layer.class_name})" for layer in model.get_layers()]
-    if made_layers != asked_layers:
-        odd = ", ".join(sorted(set(made_layers) ^ set(asked_layers)))
-        raise ToolError(f"hls4ml did not keep the layers {odd}: {_REMEDY}")
-    for asked, made in zip(wanted, model.get_layers(), strict=True):
-        for part, kind in asked.types.items():
-            if part == "result":
-                found = made.get_output_variable().type.precision
-            elif part in asked.constants:
-                found = made.get_weights(part).type.precision
-            else:
-                found = made.get_attr(f"{part}_t").precision
-            found = BINARY if isinstance(found, XnorPrecisionType) else str(found)
-            if found != kind:
-                raise ToolError(
-                    f"hls4ml made the {part} of {asked.name} {found}, not {kind}: {_REMEDY}"
-                )
-        for name, array in asked.constants.items():
-            if not np.array_equal(made.get_weights(name).data_unquantized, array):
-                raise ToolError(f"hls4ml changed the {name} of {asked.name}: {_REMEDY}")
+    for part, kind in asked.types.items():
+        if part == "result":
+            found = made.get_output_variable().type.precision
+        elif part in asked.constants:
+            found = made.get_weights(part).type.precision
+        else:
+            found = made.get_attr(f"{part}_t").precision
+        found = BINARY if isinstance(found, XnorPrecisionType) else str(found)
+        if found != kind:
+            raise ToolError(
+                f"hls4ml made the {part} of {asked.name} {found}, not {kind}: {_REMEDY}"
+            )
+    for name, array in asked.constants.items():
+        if not np.array_equal(made.get_weights(name).data_unquantized, array):
+            raise ToolError(f"hls4ml changed the {name} of {asked.name}: {_REMEDY}")
 
+
+_ADDED = ("Clone", "ZeroPadding2D")
+"""What hls4ml's passes put into a streamed model."""
+
+_RENAMED = {"PointwiseConv2D": "Conv2D", "Pooling2D": "MaxPooling2D"}
+"""What hls4ml calls a 1 x 1 convolution and a pool by itself."""
 
 _REMEDY = "install the version of hls4ml that bitwright asks for, and report this if it persists"
 
@@ -222,6 +278,7 @@ def _to_json(project: Project) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "backend": project.backend,
+        "io": project.io,
         "top": project.top,
         "digest": project.digest,
         "input": project.input.name,

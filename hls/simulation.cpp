@@ -7,6 +7,8 @@
 
 #include SOURCE
 
+#include "hls_stream.h"
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -41,19 +43,58 @@ void write(FILE *file, int64_t integer) {
     }
 }
 
+bool read(Job &job, std::vector<int64_t> &x) {
+    return fread(x.data(), sizeof(int64_t), x.size(), job.input) == x.size();
+}
+
+void write_traced(Job &job) {
+    for (const Tensor &tensor : job.traced)
+        for (double element : tensor.elements)
+            write(job.output, (int64_t)element);
+}
+
+// Tensors as arrays.
 template <class In, class Out> void run(void (*top)(In *, Out *), Job &job) {
     std::vector<int64_t> integers(job.elements_in);
     std::vector<In> x(job.elements_in);
     std::vector<Out> y(job.elements_out);
-    while (fread(integers.data(), sizeof(int64_t), job.elements_in, job.input) == job.elements_in) {
+    while (read(job, integers)) {
         for (size_t i = 0; i < x.size(); i++)
             x[i] = In((ap_slong)integers[i]);
         top(x.data(), y.data());
-        for (const Tensor &tensor : job.traced)
-            for (double element : tensor.elements)
-                write(job.output, (int64_t)element);
+        write_traced(job);
         for (const Out &element : y)
             write(job.output, element.to_int64());
+    }
+}
+
+// Tensors as streams of vectors. What a layer leaves in a stream would go into the next result.
+template <class In, class Out> void run(void (*top)(hls::stream<In> &, hls::stream<Out> &), Job &job) {
+    std::vector<int64_t> integers(job.elements_in);
+    hls::stream<In> x("input");
+    hls::stream<Out> y("output");
+    while (read(job, integers)) {
+        for (size_t i = 0; i < integers.size(); i += In::size) {
+            In vector;
+            for (size_t c = 0; c < In::size; c++)
+                vector[c] = typename In::value_type((ap_slong)integers[i + c]);
+            x.write(vector);
+        }
+        top(x, y);
+        write_traced(job);
+        for (size_t i = 0; i < job.elements_out; i += Out::size) {
+            if (y.empty()) {
+                fprintf(stderr, "the output stream ended after %zu of %zu elements\n", i, job.elements_out);
+                exit(1);
+            }
+            Out vector = y.read();
+            for (size_t c = 0; c < Out::size; c++)
+                write(job.output, vector[c].to_int64());
+        }
+        if (!x.empty() || !y.empty()) {
+            fprintf(stderr, "vectors were left in the %s stream\n", x.empty() ? "output" : "input");
+            exit(1);
+        }
     }
 }
 

@@ -128,7 +128,11 @@ def _run_one(
     named = [word for value in traced for word in (value.name, value.size)]
     what = f"the simulation of {project.folder}"
     command = [program, source, result, *sizes, *named]
-    run(command, what=what, folder=project.folder, timeout_s=timeout_s)  # it reads its weights
+    # It reads its weights from there.
+    printed = run(command, what=what, folder=project.folder, timeout_s=timeout_s)
+    if "Hls::stream" in printed:  # the headers only warn of it
+        first = next(line for line in printed.splitlines() if "Hls::stream" in line)
+        raise ToolError(f"{what} lost its place in a stream; the first that it printed:\n{first}")
     integers = np.fromfile(result, "<i8").astype(np.int64)
     width = sum(value.size for value in (*traced, project.output))
     if integers.size != len(rows) * width:

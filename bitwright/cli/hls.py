@@ -1,7 +1,7 @@
 """The HLS project."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from bitwright.cli.options import (
     VectorsOption,
 )
 
+# As in hls.IO_TYPES; a test compares them. Importing it would cost every --help a second.
+IoType = Literal["io_parallel", "io_stream"]
+
 
 def hls(
     graph: GraphArgument,
@@ -22,6 +25,9 @@ def hls(
         "out/hls"
     ),
     backend: Annotated[Backend, typer.Option(help="hls4ml's back end.")] = "Vitis",
+    io: Annotated[
+        IoType, typer.Option(help="Tensors as arrays, or as streams of one pixel at a time.")
+    ] = "io_parallel",
     part: Annotated[
         str | None, typer.Option(help="Device, as AMD spells it.", show_default="a large VU13P")
     ] = None,
@@ -44,6 +50,7 @@ def hls(
     Examples:
       bitwright hls out/graph -o out/hls
       bitwright hls out/graph --data test.npz --vectors 100000
+      bitwright hls out/graph --io io_stream
       bitwright hls out/graph --part xcu50-fsvh2104-2-e --build
     """
     from bitwright import hls as room
@@ -57,7 +64,7 @@ def hls(
     expected = evaluate(known, x)
     steps = Steps()
     with steps.step("write the project"):
-        project = room.write(known, out, backend, part or room.DEFAULT_PART, clock)
+        project = room.write(known, out, backend, part or room.DEFAULT_PART, clock, io)
     with steps.step("compile and simulate"):
         engine = check_hls(project, x, expected)
     caught = controls_of(known, x, ("hls",), steps) if controls else None
