@@ -2,6 +2,12 @@
 
 from bitwright.models.layers.allocation import Allocation, allocate
 from bitwright.models.layers.bottleneck import BitwiseBottleneck
+from bitwright.models.layers.codebook import (
+    CodebookConv2d,
+    CodebookLinear,
+    Codebooks,
+    IndexedWeights,
+)
 from bitwright.models.layers.curves import best_step, full_scale_step, rate_distortion
 from bitwright.models.layers.insertion import BottleneckReport, LayerReport, insert, place
 from bitwright.models.layers.plane_selection import (
@@ -12,6 +18,7 @@ from bitwright.models.layers.plane_selection import (
     lasso_selections,
     power_of_two_selections,
 )
+from bitwright.models.layers.power import PowerConv2d, PowerGrid, PowerLinear
 from bitwright.models.layers.rate_distortion import (
     Activations,
     BitQuantiser,
@@ -28,10 +35,17 @@ __all__ = [
     "BitQuantiser",
     "BitwiseBottleneck",
     "BottleneckReport",
+    "CodebookConv2d",
+    "CodebookLinear",
+    "Codebooks",
     "Curve",
+    "IndexedWeights",
     "LayerReport",
     "PlaneStatistics",
     "Point",
+    "PowerConv2d",
+    "PowerGrid",
+    "PowerLinear",
     "Selection",
     "TiledConv2d",
     "TiledLinear",

@@ -20,7 +20,8 @@ from brevitas.quant_tensor import FloatQuantTensor, IntQuantTensor, QuantTensor
 from torch import Tensor, nn
 
 from bitwright.models.errors import UnsupportedError
-from bitwright.models.graph import Codec, IntArray, Plain, Tiled
+from bitwright.models.graph import Codebook, Codec, IntArray, Plain, Tiled, decode
+from bitwright.models.layers.codebook import IndexedWeights
 from bitwright.models.layers.tiled import TiledConv2d, TiledLinear
 from bitwright.models.lower import readings
 from bitwright.models.lower.edges import Quantiser
@@ -163,7 +164,8 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
     """
     rationals(layer.weight, "weight")
     tiled = isinstance(layer, (TiledLinear, TiledConv2d))
-    if not tiled and not layer.weight_quant.is_quant_enabled:
+    indexed = isinstance(layer, IndexedWeights)
+    if not tiled and not indexed and not layer.weight_quant.is_quant_enabled:
         raise UnsupportedError("has no weight quantiser: give it weight_quant=…")
     if any(
         isinstance(part, StochasticRoundSte) and not part.deterministic_inference
@@ -196,6 +198,11 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
         )
     bits = readings.bits(quantised.bit_width, "a weight quantiser")
     values = _integers(quantised, "weights")
+    if indexed:
+        table, indices, _ = (part.cpu().numpy() for part in layer.coded())
+        codec = Codebook(indices.reshape(outputs, -1).T.copy(), table)
+        assert np.array_equal(decode(codec), values.reshape(outputs, -1).T)
+        return Weights(codec, scale)
     if tiled and layer.copies > 1:
         tile = layer.tile.cpu().numpy().astype(np.int64)
         return Weights(Tiled(tile, (inputs, outputs)), scale)
