@@ -16,10 +16,10 @@ JOBS ?= 2
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test bench bench-subbit golden lint types format clean
+.PHONY: help demo test bench bench-subbit bench-accuracy golden lint types format clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY)  ## train a small network, prove it as HLS and RTL, and tell its cost
 	@$(BIN)/bitwright run --demo --out out/demo
@@ -32,6 +32,10 @@ bench: $(READY)  ## measure the speeds and write out/bench/*.json
 
 bench-subbit: $(READY)  ## LUTs of tiled weights and minifloats, into out/bench/subbit.json
 	@$(BIN)/python -m benchmarks.subbit
+
+bench-accuracy: $(READY)  ## train what docs/results lacks (BITWRIGHT_DATA=folder of MNIST and CIFAR-10)
+	@$(BIN)/python -m benchmarks.accuracy
+	@$(BIN)/python -m benchmarks.accuracy_tables
 
 golden: $(READY)  ## rewrite the golden files; read the difference before you commit it
 	@$(BIN)/python -m pytest -q --golden -m golden

@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from brevitas import nn as qnn
 from rich.console import Console
 from torch import nn
 from typing_extensions import assert_never
@@ -46,7 +45,7 @@ WEIGHTS: Mapping[str, dict[str, object]] = {
 }
 RATES = (4, 3, 2, 1)
 KINDS = ("uniform", "bitplanes")
-TUNING_ROWS = 10_000
+TUNING_ROWS = 5_000
 """Training rows of the one epoch after bottlenecks were put in: short, as recipes say."""
 
 
@@ -98,34 +97,32 @@ class Tuning:
 Job = Training | Tuning | Estimation
 
 
-def trainings() -> Iterator[Training]:
+def jobs() -> Iterator[Job]:
+    """Every row there is, each behind those that it needs; estimates, which need most, at last."""
+    every = {}
     for network in ("mnist_mlp", "mnist_cnn"):
-        yield Training(network, "float", FLOAT)
+        every[network] = [Training(network, "float", FLOAT)]
         for weights in ("binary", "tiled_p4", "tiled_p8"):
-            for activations in (FLOAT, 8, 4):
-                yield Training(network, weights, activations)
-    for weights in ("float", "binary", "tiled_p4", "tiled_p8", "tiled_p16"):
-        yield Training("cifar10_resnet18_short", weights, FLOAT)
+            every[network] += [Training(network, weights, bits) for bits in (FLOAT, 8, 4)]
+        yield from every[network]
+    yield from _tunings(every["mnist_cnn"][0])
+    short = [Training("cifar10_resnet18_short", weights, FLOAT) for weights in WEIGHTS]
+    yield from short
+    yield from _tunings(short[0])
+    yield from (Estimation(row) for row in every["mnist_mlp"] if row.activations != FLOAT)
 
 
-def estimations() -> Iterator[Estimation]:
-    for job in trainings():
-        if job.recipe == "mnist_mlp" and job.weights != "float" and job.activations != FLOAT:
-            yield Estimation(job)
-
-
-def tunings() -> Iterator[Tuning]:
-    for network in ("mnist_cnn", "cifar10_resnet18_short"):
-        for rate in RATES:
-            for kind in KINDS:
-                yield Tuning(Training(network, "float", FLOAT), kind, rate)
+def _tunings(start: Training) -> Iterator[Tuning]:
+    for rate in RATES:
+        for kind in KINDS:
+            yield Tuning(start, kind, rate)
 
 
 def bits_per_weight(model: nn.Module) -> float:
     """Stored bits by weights, exactly: a tile's signs once, a float's 32; no biases and scales."""
     stored = weights = 0
     for layer in model.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | qnn.QuantLinear | qnn.QuantConv2d):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
             size = layer.weight.numel()
             tiled = isinstance(layer, TiledLinear | TiledConv2d)
             stored += size // layer.copies if tiled else FLOAT * size
@@ -145,6 +142,7 @@ class Campaign:
     def __init__(self, folder: Path | None, console: Console) -> None:
         self._folder, self._console = folder, console
         self._data: dict[str, Dataset] = {}
+        self._starts: dict[Training, float] = {}
 
     def data(self, name: str) -> Dataset:
         if name not in self._data:
@@ -193,7 +191,8 @@ class Campaign:
         recipe = job.start.recipe_file()
         data = self.data(recipe.data)
         model = load_model(recipe.model, RUNS / job.start.name / "weights.pt", recipe.arguments)
-        start = accuracy(model, data.x_test, data.y_test)
+        if job.start not in self._starts:
+            self._starts[job.start] = accuracy(model, data.x_test, data.y_test)
         calibration = [torch.from_numpy(data.x_train[:256])]
         made, report = insert(model, calibration, rate=job.rate, kinds=(job.kind,), source_bits=8)
         before = accuracy(made, data.x_test, data.y_test)
@@ -209,7 +208,7 @@ class Campaign:
             "kind": job.kind,
             "rate": job.rate,
             "bits": round(report.rate, 4),
-            "float_accuracy": round(start, 4),
+            "float_accuracy": round(self._starts[job.start], 4),
             "accuracy_before_tuning": round(before, 4),
             "accuracy": round(done.accuracy, 4),
             "tuning_rows": rows,
@@ -268,7 +267,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     campaign = Campaign(args.data, Console())
-    for job in (*trainings(), *tunings(), *estimations()):
+    for job in jobs():
         path = table_of(job)
         if args.only not in job.name or job.name in {row["row"] for row in read_table(path)}:
             continue

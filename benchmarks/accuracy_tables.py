@@ -1,0 +1,138 @@
+"""The tables of docs/experiments.md from docs/results.
+
+    python -m benchmarks.accuracy_tables [--write]
+
+prints them, or writes each behind its mark in the document, such as <!-- table: mnist -->.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.accuracy import RATES, RESULTS, read_table
+
+DOCUMENT = Path("docs/experiments.md")
+WEIGHTS = {"float": "float", "1": "binary", "4": "tiled, p = 4", "8": "tiled, p = 8",
+           "16": "tiled, p = 16"}  # fmt: skip
+NETWORKS = {
+    "mnist_mlp": "MLP",
+    "mnist_cnn": "CNN",
+    "cifar10_resnet18_short": "ResNet-18, narrow and short",
+}
+
+
+def tables(folder: Path = RESULTS) -> dict[str, str]:
+    """Every table by its name, as Markdown."""
+    trained = read_table(folder / "accuracy.csv")
+    luts = {row["row"]: int(row["lut"]) for row in read_table(folder / "luts.csv")}
+    return {
+        "mnist": _mnist([r for r in trained if r["network"].startswith("mnist")], luts),
+        "cifar10": _cifar10([r for r in trained if r["network"].startswith("cifar10")]),
+        "bottlenecks": _bottlenecks(read_table(folder / "bottlenecks.csv")),
+    }
+
+
+def _mnist(rows: Sequence[dict[str, str]], luts: dict[str, int]) -> str:
+    made = []
+    for network in dict.fromkeys(row["network"] for row in rows):
+        for key, title in WEIGHTS.items():
+            found = {
+                row["activations"]: row
+                for row in rows
+                if row["network"] == network and (row["p"] or "float") == key
+            }
+            if not found:
+                continue
+            first = next(iter(found.values()))
+            made.append(
+                [
+                    NETWORKS[network],
+                    title,
+                    f"{float(first['bits_per_weight']):.3f}",
+                    *(
+                        _percent(found[a]["accuracy"]) if a in found else ""
+                        for a in ("32", "8", "4")
+                    ),
+                    *(_count(luts.get(found[a]["row"])) if a in found else "" for a in ("8", "4")),
+                ]
+            )
+    head = ["network", "weights", "bits per weight", "float activations", "8 bits", "4 bits",
+            "LUT, 8 bits", "LUT, 4 bits"]  # fmt: skip
+    return _markdown(head, made)
+
+
+def _cifar10(rows: Sequence[dict[str, str]]) -> str:
+    made = [
+        [
+            WEIGHTS[row["p"] or "float"],
+            f"{float(row['bits_per_weight']):.3f}",
+            _percent(row["accuracy"]),
+            row["epochs"],
+        ]
+        for row in rows
+    ]
+    return _markdown(["weights", "bits per weight", "accuracy", "epochs"], made)
+
+
+def _bottlenecks(rows: Sequence[dict[str, str]]) -> str:
+    made = []
+    for network in dict.fromkeys(row["network"] for row in rows):
+        for rate in RATES:
+            found = {
+                r["kind"]: r for r in rows if (r["network"], r["rate"]) == (network, str(rate))
+            }
+            if set(found) != {"uniform", "bitplanes"}:
+                continue
+            uniform, planes = found["uniform"], found["bitplanes"]
+            a, b = float(uniform["accuracy"]), float(planes["accuracy"])
+            made.append(
+                [
+                    NETWORKS[network],
+                    str(rate),
+                    _percent(uniform["float_accuracy"]),
+                    _percent(uniform["accuracy_before_tuning"]),
+                    _percent(planes["accuracy_before_tuning"]),
+                    _percent(uniform["accuracy"]),
+                    _percent(planes["accuracy"]),
+                    "draw" if a == b else "uniform" if a > b else "bit planes",
+                ]
+            )
+    head = ["network", "bits per activation", "float", "uniform, at once", "bit planes, at once",
+            "uniform, tuned", "bit planes, tuned", "winner"]  # fmt: skip
+    return _markdown(head, made)
+
+
+def _percent(share: str) -> str:
+    return f"{100 * float(share):.2f}"
+
+
+def _count(luts: int | None) -> str:
+    return "" if luts is None else f"{luts:,}"
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def written(text: str, made: dict[str, str]) -> str:
+    """A document with every table behind its mark, in place of the table that was there."""
+    for name, table in made.items():
+        mark = f"<!-- table: {name} -->"
+        text = re.sub(rf"{mark}\n\n(\|.*\n)*", lambda _, m=mark, t=table: f"{m}\n\n{t}\n", text)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy_tables")
+    parser.add_argument("--write", action="store_true", help=f"into {DOCUMENT}")
+    if parser.parse_args().write:
+        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), tables()), "utf-8")
+        return
+    for name, table in tables().items():
+        print(f"{name}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()
