@@ -74,7 +74,7 @@ def run(
         step.result = f"{estimated.total.lut:,} LUT, {plan.latency} cycles"
     x = np.concatenate(
         [
-            quantise(graph, lowered.flatten(rows.x)),
+            quantise(graph, lowered.arrange(rows.x)),
             random_vectors(graph, settings.vectors, settings.seed),
         ]
     )

@@ -336,7 +336,7 @@ def test_a_forward_of_your_own_on_images() -> None:
     graph = lowered.graph
     assert (graph.name, graph.labels) == ("image_net", tuple("abcde"))
     assert [n.name for n in graph.nodes] == ["body_0", "act", "body_1", "act_1", "body_2"]
-    assert evaluate(graph, quantise(graph, lowered.flatten(x))).shape == (len(x), OUTPUTS)
+    assert evaluate(graph, quantise(graph, lowered.arrange(x))).shape == (len(x), OUTPUTS)
 
 
 def test_wide_activations_become_multiplications_instead_of_tables() -> None:

@@ -24,7 +24,8 @@ from bitwright.models.graph import (
 from bitwright.models.graph.boundary import quantise
 from bitwright.models.graph.ranges import Interval
 from bitwright.models.lower import compare, lower
-from bitwright.models.lower.edges import Edge, dense
+from bitwright.models.lower.edges import Edge
+from bitwright.models.lower.linear import dense
 from bitwright.models.lower.output import Output, common_scale
 
 torch.set_num_threads(1)

@@ -131,15 +131,16 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "an unquantised relu": (
         lambda: net(inp=act(), fc=linear(), relu=nn.ReLU()),
-        "relu (ReLU) is not quantised: use brevitas.nn.QuantReLU",
+        "the output fc is the result of an activation function that is not quantised: put a "
+        "QuantIdentity behind it",
     ),
     "an unknown layer": (
         lambda: net(inp=act(), norm=nn.LayerNorm(4)),
         "norm (LayerNorm) is not supported: use QuantIdentity, QuantLinear,",
     ),
     "a brevitas layer that is not supported": (
-        lambda: net(inp=act(), sigmoid=qnn.QuantSigmoid()),
-        "sigmoid (QuantSigmoid) is not supported",
+        lambda: net(inp=act(), scale=qnn.QuantScaleBias(4, bias=True, runtime_shape=(1, 4))),
+        "scale (QuantScaleBias) is not supported",
     ),
     "no input quantiser": (
         lambda: net(fc=linear()),
@@ -302,9 +303,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: Two(lambda a, b: (a, b)),
         "Two returns 2 outputs in a tuple: only models that return one tensor",
     ),
-    "a sum of two layers": (
-        lambda: Two(lambda a, b: a + b),
-        "the call of add in the model's forward takes 2 tensors: only chains of layers",
+    "a product of two layers": (
+        lambda: Two(lambda a, b: a * b),
+        "the call of mul in the model's forward takes 2 tensors: only additions and",
     ),
     "a layer that nothing reads": (
         lambda: Two(lambda a, b: a),
@@ -313,8 +314,8 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "two inputs": (Inputs, "Inputs takes 2 inputs (x, mask): only models with one input"),
     "control flow": (Branching, "Branching cannot be traced by torch.fx (symbolically traced"),
     "a function": (
-        lambda: Function(torch.relu),
-        "the call of relu in the model's forward is not supported",
+        lambda: Function(torch.exp),
+        "the call of exp in the model's forward is not supported",
     ),
     "arithmetic": (
         lambda: Function(lambda x: x * 2.0),
@@ -401,7 +402,7 @@ def test_names_that_meet() -> None:
 
 
 def test_labels_of_another_count() -> None:
-    with pytest.raises(GraphError, match="2 labels for 3 output channels"):
+    with pytest.raises(GraphError, match="2 labels for 3 classes"):
         lower(net(inp=act(), fc=linear()).eval(), 4, labels=["a", "b"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from bitwright.models.errors import InputError
-from bitwright.models.graph import Dense, Graph, Threshold, Tiled, decode, optimise
+from bitwright.models.graph import Conv2d, Dense, Graph, Threshold, Tiled, decode, optimise
 from bitwright.models.lower.lowered import Lowered, identifier
 from bitwright.models.lower.trace import evaluating, trace_model
 from bitwright.models.lower.walk import Walk
@@ -24,10 +24,10 @@ def lower(
 ) -> Lowered:
     """Turn a Brevitas model into an integer graph, already optimised.
 
-    model: QuantIdentity, QuantLinear, QuantReLU, QuantHardTanh, BatchNorm1d, Dropout, Flatten and
-        Identity, in nn.Sequential or a forward of your own, on float32 and the CPU. It is used in
+    model: Brevitas' quantised layers and torch's around them (the README lists them), in
+        nn.Sequential or a forward of your own with branches, on float32 and the CPU. It is used in
         eval mode and left as it was.
-    input_shape: of one example, without the batch.
+    input_shape: of one example, without the batch, channels first: 16, (1, 28, 28).
     name: of the graph; the class's by default. labels: of the classes.
     multiplier_bits: width of the factors that bring an output with different scales per channel to
         one scale; see `output`. By default enough for no decision to change in practice.
@@ -47,13 +47,14 @@ def lower(
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(model).__name__)  # JetTagger: jet_tagger
     title = identifier(name or words.lower())
     with evaluating(model):
-        walk = Walk(model, trace_model(model, shape), int(np.prod(shape)))
-        output = walk.finish(multiplier_bits)
-    assert walk.first is not None
-    ports = {walk.first.name: walk.port(), output.edge.name: output.port}
+        walk = Walk(model, trace_model(model, shape), multiplier_bits)
+        output = walk.finish()
+    first = walk.book.first
+    assert first is not None
+    ports = {first.name: walk.book.port(), output.edge.name: output.port}
     graph = Graph(
         title,
-        (walk.first.value,),
+        (first.value,),
         output.edge.nodes(),
         (output.edge.name,),
         ports,
@@ -61,14 +62,14 @@ def lower(
     )
     for message in equal_replicas(graph):
         warnings.warn(message, stacklevel=2)
-    return Lowered(optimise(graph), shape, tuple(walk.counterparts))
+    return Lowered(optimise(graph), shape, tuple(walk.book.counterparts))
 
 
 def equal_replicas(graph: Graph) -> list[str]:
     """A sentence for each tiled layer whose repeated outputs nothing tells apart."""
     found = []
     for node in graph.nodes:
-        if not isinstance(node.op, Dense) or not isinstance(node.op.weights, Tiled):
+        if not isinstance(node.op, Dense | Conv2d) or not isinstance(node.op.weights, Tiled):
             continue
         columns = [decode(node.op.weights), node.op.bias[None, :]]
         for reader in graph.readers(node.name):

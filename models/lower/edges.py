@@ -1,37 +1,33 @@
-"""Edges: integer tensors with the exact real numbers that they mean, and the nodes between them.
+"""Edges: integer tensors with the exact real numbers that they mean, and the nodes behind them.
 
 An edge knows, for each channel, real = scale * integer + offset, as rationals. Weight scales,
 biases, batch-norm and zero points only change these two numbers; the next quantiser collapses all
-of them into one `Threshold`. Nothing here knows which library the network comes from.
+of them into one `Threshold`. Edges are never changed: each operation makes a new one that knows
+those it reads, so that a network with branches is a web of them. Nothing here knows which library
+the network comes from.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
-    Codec,
-    Dense,
     IntArray,
     Interval,
     IntType,
     Node,
     Op,
-    Plain,
     Requantize,
     Rounding,
     Value,
-    decode,
-    derive_threshold,
     output_interval,
     output_shape,
-    weight_width,
 )
 
 MAX_LEVELS = 1 << 20
@@ -40,7 +36,7 @@ MAX_LEVELS = 1 << 20
 MAX_WEIGHT_BITS = 24
 """Weights may grow to this when the scales of their input channels are folded into them."""
 
-_MAX_DYADIC_BITS = 48  # of a requantiser's bias: far from the 63 of int64
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,28 +48,54 @@ class Edge:
     scale: tuple[Fraction, ...]
     offset: tuple[Fraction, ...]
     quantised: bool
-    """Whether this comes straight from a quantiser, as the input of a dense layer must."""
+    """Whether the next layer may compute with these integers: they come straight from a quantiser,
+    or are sums of such that nothing scaled, as of a pool or an addition."""
     node: Node | None = None
     """The node that makes the tensor; None for the graph's input."""
-    source: "Edge | None" = None
-    """The edge that the node reads."""
+    sources: tuple["Edge", ...] = ()
+    """The edges that the node reads, in order."""
+    order: IntArray | None = None
+    """Of a flattened image: element i here is element order[i] in the model, whose images have
+    their channels first. None where both orders are the same."""
+    limits: tuple[Fraction | None, Fraction | None] = (None, None)
+    """Reals below the first and above the second mean these: an activation function that waits for
+    the quantiser behind it."""
 
     @property
     def name(self) -> str:
         """The tensor's name."""
         return self.value.name
 
+    @property
+    def limited(self) -> bool:
+        """Whether an activation function waits for its quantiser."""
+        return self.limits != (None, None)
+
     def nodes(self) -> tuple[Node, ...]:
-        """Every node from the graph's input to here, in execution order."""
-        made = []
-        at: Edge | None = self
-        while at is not None:
-            made += [at.node] if at.node is not None else []
-            at = at.source
-        return tuple(reversed(made))
+        """Every node that this tensor needs, in execution order."""
+        made: dict[int, Node] = {}
+        pending: list[Edge] = [self]
+        while pending:
+            edge = pending[-1]
+            missing = [s for s in edge.sources if s.node is not None and id(s.node) not in made]
+            if missing:
+                pending += reversed(missing)
+            else:
+                pending.pop()
+                if edge.node is not None:
+                    made.setdefault(id(edge.node), edge.node)
+        return tuple(made.values())
+
+    def in_order(self, values: Sequence[T]) -> tuple[T, ...]:
+        """What the model says of each of its channels, in the order of this tensor's."""
+        return tuple(values) if self.order is None else tuple(values[i] for i in self.order)
 
     def affine(self, scale: Sequence[Fraction], offset: Sequence[Fraction]) -> "Edge":
-        """The same integers, meaning scale[c] * what they mean now + offset[c]."""
+        """The same integers, meaning scale[c] * what they mean now + offset[c].
+
+        Raises UnsupportedError where an activation function waits for its quantiser.
+        """
+        check_unlimited(self)
         return replace(
             self,
             scale=tuple(a * s for a, s in zip(scale, self.scale, strict=True)),
@@ -103,126 +125,91 @@ class Quantiser:
         """The narrowest type that holds low..high."""
         return IntType.holding(self.low, self.high)
 
-    def scales(self, channels: int) -> tuple[Fraction, ...]:
-        """The scale of every channel. Raises UnsupportedError if there are not that many."""
+    def scales(self, edge: Edge) -> tuple[Fraction, ...]:
+        """The scale of every channel of an edge. Raises UnsupportedError for another number."""
+        channels = edge.value.channels
         if len(self.scale) == 1:
             return self.scale * channels
         if len(self.scale) != channels:
             raise UnsupportedError(
                 f"has {len(self.scale)} scales for {channels} channels: use a per-tensor scale"
             )
-        return self.scale
+        return edge.in_order(self.scale)
 
 
-def input_edge(name: str, size: int, quantiser: Quantiser) -> Edge:
-    """The graph's input, `size` elements as the first quantiser makes them.
-
-    Raises UnsupportedError for a quantiser that a port (real = scale * (integer + offset), ties to
-    even) cannot describe.
-    """
-    binary = quantiser.offset == Fraction(-1, 2)
-    if len(set(quantiser.scale)) != 1:
-        raise UnsupportedError(
-            "quantises the network's input with one scale per channel, and a port has one: use a "
-            "per-tensor quantiser here"
-        )
-    if quantiser.rounding != "half_even" and not binary:
-        raise UnsupportedError(
-            f"rounds the network's input with {quantiser.rounding}, and a port rounds half to "
-            "even: use ROUND here"
-        )
-    value = Value(name, (size,), quantiser.type)
-    scale = quantiser.scale[0]
-    return Edge(
-        value,
-        Interval.of_type(value),
-        (scale,) * size,
-        (scale * quantiser.offset,) * size,
-        quantised=True,
-    )
-
-
-def dense(
+def append(
     edge: Edge,
     name: str,
-    codec: Codec,
-    weight_scale: Sequence[Fraction],
-    bias: Sequence[Fraction],
+    op: Op,
+    kind: IntType | None = None,
+    *,
+    others: tuple[Edge, ...] = (),
+    shape: tuple[int, ...] = (1,),
 ) -> Edge:
-    """The edge after a dense layer; its bias stays exact in the offset.
-
-    codec: weights, (inputs, outputs), meaning weight_scale[o] * weight. bias: reals. Where the
-    input's channels have different scales, their ratios go into the weights, stored plainly then.
-
-    Raises UnsupportedError where those ratios need weights of more than MAX_WEIGHT_BITS bits.
-    """
-    unit = common_unit(edge.scale)
-    ratio = [int(s / unit) for s in edge.scale]
-    weights = decode(codec)
-    if any(r != 1 for r in ratio):
-        folded = weights.astype(object) * np.array(ratio, dtype=object)[:, None]
-        width = signed_bits(folded)
-    else:
-        folded, width = weights, weight_width(codec)
-    if width > MAX_WEIGHT_BITS:
-        raise UnsupportedError(
-            f"reads channels whose scales have no small integer ratios (the weights would need "
-            f"{width} bits, and the limit is {MAX_WEIGHT_BITS}): quantise its input per tensor, or "
-            "with power-of-two scales"
-        )
-    if len(set(edge.offset)) == 1:
-        constant = [edge.offset[0] * int(n) for n in weights.sum(axis=0)]
-    else:
-        constant = list(np.array(edge.offset, dtype=object) @ weights.astype(object))
-    if folded is not weights:
-        codec = Plain(folded.astype(np.int64), width)
-    op = Dense(codec, np.zeros(weights.shape[1], dtype=np.int64))
-    return replace(
-        append(edge, name, op),
-        scale=tuple(s * unit for s in weight_scale),
-        offset=tuple(
-            s * Fraction(k) + b for s, k, b in zip(weight_scale, constant, bias, strict=True)
-        ),
-        quantised=False,
-    )
-
-
-def quantise(edge: Edge, name: str, quantiser: Quantiser) -> Edge:
-    """The edge after a quantiser: one exact `Threshold`, or nothing where it changes no integer.
-
-    Where a table of more than MAX_LEVELS entries would be needed and the scales' ratios are
-    dyadic, an equal `Requantize`. Raises UnsupportedError where they are not.
-    """
-    to = quantiser.scales(edge.value.channels)
-    scale = tuple(s / t for s, t in zip(edge.scale, to, strict=True))
-    shift = tuple(o / t + quantiser.shift for o, t in zip(edge.offset, to, strict=True))
-    low, high = edge.interval.bounds
-    unchanged = all(s == 1 for s in scale) and not any(shift)
-    if unchanged and quantiser.low <= low and high <= quantiser.high:
-        made = edge
-    elif (quantiser.high - quantiser.low) * edge.value.channels <= MAX_LEVELS:
-        op: Op = derive_threshold(
-            scale, shift, quantiser.low, quantiser.high, quantiser.rounding, edge.interval
-        )
-        made = append(edge, name, op, quantiser.type)
-    else:
-        op = _dyadic(scale, shift, quantiser)
-        made = append(edge, name, op, quantiser.type)
-    return replace(made, scale=to, offset=tuple(t * quantiser.offset for t in to), quantised=True)
-
-
-def append(edge: Edge, name: str, op: Op, kind: IntType | None = None) -> Edge:
     """The tensor that one operation makes, of the narrowest type unless it is given.
 
-    Its scale and offset are still those of `edge`.
+    others: what it reads besides `edge`. shape: what a `Reshape` makes. All else is still that of
+    `edge`, the scales and offsets above all.
     """
-    node = Node(op, (edge.name,), Value(name, (1,), kind or IntType(64, signed=True)))
-    shape = output_shape(node, [edge.value])
-    node = replace(node, output=replace(node.output, shape=shape))
-    interval = output_interval(node, [edge.interval])
+    sources = (edge, *others)
+    node = Node(
+        op, tuple(s.name for s in sources), Value(name, shape, kind or IntType(64, signed=True))
+    )
+    made = output_shape(node, [source.value for source in sources])
+    node = replace(node, output=replace(node.output, shape=made))
+    interval = output_interval(node, [source.interval for source in sources])
     if kind is None:
-        node = replace(node, output=Value(name, shape, IntType.holding(*interval.bounds)))
-    return replace(edge, value=node.output, interval=interval, node=node, source=edge)
+        node = replace(node, output=Value(name, made, IntType.holding(*interval.bounds)))
+    return replace(edge, value=node.output, interval=interval, node=node, sources=sources)
+
+
+def check_unlimited(edge: Edge) -> None:
+    """Raises UnsupportedError where an activation function waits for its quantiser."""
+    if edge.limited:
+        raise UnsupportedError(
+            "reads the result of an activation function that is not quantised: put a QuantIdentity "
+            "behind that function, or use QuantReLU or QuantHardTanh"
+        )
+
+
+def multiplied(
+    edge: Edge, name: str, factors: Sequence[int], bias: Sequence[int] | None = None
+) -> Edge:
+    """The tensor of factors[c] * integer + bias[c]; its scale and offset are still those of `edge`.
+
+    Raises UnsupportedError for numbers of more than 62 bits.
+    """
+    op = Requantize(
+        int64(factors, "a factor"), int64(bias or [0] * len(factors), "an offset"), 0, "floor"
+    )
+    return append(edge, name, op)
+
+
+def centred(edge: Edge, name: str) -> Edge:
+    """An edge that means the same, whose integer 0 means 0, as zeros around an image must.
+
+    A binary tensor of the integers 0 and 1, which mean -s/2 and s/2, becomes -1 and 1.
+    Raises UnsupportedError where that takes more than MAX_WEIGHT_BITS bits.
+    """
+    check_unlimited(edge)
+    if not any(edge.offset):
+        return edge
+    zero = [-o / s if s else Fraction(0) for s, o in zip(edge.scale, edge.offset, strict=True)]
+    factors = [z.denominator for z in zero]
+    bits = max(max(abs(z.numerator), z.denominator) for z in zero).bit_length()
+    if bits > MAX_WEIGHT_BITS or any(
+        o and not s for s, o in zip(edge.scale, edge.offset, strict=True)
+    ):
+        raise UnsupportedError(
+            "pads with zeros a tensor none of whose integers means 0: quantise its input without "
+            "zero point, or without padding"
+        )
+    made = multiplied(edge, name, factors, [-z.numerator for z in zero])
+    return replace(
+        made,
+        scale=tuple(s / f for s, f in zip(edge.scale, factors, strict=True)),
+        offset=(Fraction(0),) * len(factors),
+    )
 
 
 def signed_bits(weights: npt.NDArray[Any]) -> int:
@@ -246,37 +233,3 @@ def common_unit(scales: Sequence[Fraction]) -> Fraction:
     distinct = set(scales)
     denominator = math.lcm(*(s.denominator for s in distinct))
     return Fraction(math.gcd(*(int(s * denominator) for s in distinct)), denominator)
-
-
-def _dyadic(
-    scale: Sequence[Fraction], shift: Sequence[Fraction], quantiser: Quantiser
-) -> Requantize:
-    """The `Requantize` equal to a quantiser whose scales' denominators are powers of two.
-
-    With s fraction bits every product lies on the grid of 2^-s, and so (for s >= 1) does every
-    boundary between two results. A bias between two grid points never makes a tie, whatever it is
-    exactly; half-way between them is as good, and needs one bit more.
-    """
-    kind = quantiser.type
-    narrow = kind.signed and quantiser.low == -kind.max
-    saturates = (-kind.max if narrow else kind.min, kind.max)
-    bits = max(1, max(s.denominator for s in scale).bit_length() - 1)
-    if (
-        any(s.denominator & (s.denominator - 1) for s in scale)
-        or saturates != (quantiser.low, quantiser.high)
-        or bits + max(int(abs(o)) for o in shift).bit_length() > _MAX_DYADIC_BITS
-    ):
-        raise UnsupportedError(
-            f"needs {len(scale)} x {quantiser.high - quantiser.low} thresholds, above the limit of "
-            f"{MAX_LEVELS}: use fewer bits or channels, or power-of-two scales without batch-norm"
-        )
-    grid = 1 << bits
-    multiplier = [2 * int(s * grid) for s in scale]
-    bias = [2 * math.floor(b) + (b.denominator != 1) for o in shift for b in (o * grid,)]
-    return Requantize(
-        int64(multiplier, "a factor"),
-        int64(bias, "an offset"),
-        bits + 1,
-        quantiser.rounding,
-        narrow,
-    )

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from bitwright.models.errors import InputError
 from bitwright.models.graph import Graph, IntArray
+from bitwright.models.lower.layouts import channels_last
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,13 +23,17 @@ class Counterpart:
 
     tensor: str
     module: str
-    """Path of the module that returns it; empty for the model itself."""
+    """Path of the module that returns it; empty where `node` says which call does."""
     call: int
     """Which of that module's calls in one forward."""
     scale: Floats
     offset: Floats
     multiplier: IntArray
     bias: IntArray
+    node: str = ""
+    """Name of the call in the model's trace (torch.fx) that returns it."""
+    order: IntArray | None = None
+    """Of a flattened image: element i of the graph's tensor is torch's element order[i]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +42,12 @@ class Lowered:
 
     graph: Graph
     input_shape: tuple[int, ...]
-    """Of one example in torch; the graph's input is the same, flattened."""
+    """Of one example in torch, whose images have their channels first; the graph's have them last,
+    and its input is flat where the model flattens before it does anything."""
     counterparts: tuple[Counterpart, ...]
 
-    def flatten(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Real inputs, (batch, *input_shape), as the graph takes them: (batch, elements).
+    def arrange(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Real inputs, (batch, *input_shape), as the graph takes them: channels last, or flat.
 
         Raises InputError for another shape.
         """
@@ -51,7 +57,7 @@ class Lowered:
                 f"inputs have shape {real.shape}: give (batch, "
                 f"{', '.join(map(str, self.input_shape))})"
             )
-        return real.reshape(len(real), -1)
+        return np.ascontiguousarray(channels_last(real, self.graph.input.shape))
 
 
 def identifier(path: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import IntArray, Interval, IntType, Lookup, Rounding, Threshold
 from bitwright.models.graph.codebooks import minifloat_table
-from bitwright.models.lower.edges import MAX_LEVELS, Edge, append
+from bitwright.models.lower.edges import MAX_LEVELS, Edge, append, check_unlimited
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,16 @@ class Grid:
     rounding: Rounding
     name: str
 
-    def units(self, channels: int) -> tuple[Fraction, ...]:
-        """The unit of every channel. Raises UnsupportedError if there are not that many."""
+    def units(self, edge: Edge) -> tuple[Fraction, ...]:
+        """The unit of every channel of an edge. Raises UnsupportedError for another number."""
+        channels = edge.value.channels
         if len(self.unit) == 1:
             return self.unit * channels
         if len(self.unit) != channels:
             raise UnsupportedError(
                 f"has {len(self.unit)} scales for {channels} channels: use a per-tensor scale"
             )
-        return self.unit
+        return edge.in_order(self.unit)
 
     def steps(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
         """Twice the x / unit at which each value but the first begins, and if that belongs to it.
@@ -85,13 +86,14 @@ def quantise(edge: Edge | None, name: str, grid: Grid) -> Edge:
             f"quantises the network's input to {grid.name}, and a port's values are evenly spaced: "
             "put a QuantIdentity with an integer quantiser in front of it"
         )
+    check_unlimited(edge)
     channels, levels = edge.value.channels, len(grid.values) - 1
     if levels * channels > MAX_LEVELS:
         raise UnsupportedError(
             f"needs {channels} x {levels} thresholds, above the limit of {MAX_LEVELS}: use fewer "
             "bits or channels"
         )
-    unit = grid.units(channels)
+    unit = grid.units(edge)
     scale = [s / u for s, u in zip(edge.scale, unit, strict=True)]
     offset = [o / u for o, u in zip(edge.offset, unit, strict=True)]
     lowest = -sum(v < 0 for v in grid.values)

@@ -62,8 +62,8 @@ def common_scale(edge: Edge, multiplier_bits: int | None) -> Output:
     largest = max(abs(s) for s in edge.scale)
     if largest == 0:
         raise UnsupportedError(
-            f"the output {edge.name} is constant: every channel's scale is 0 (is a batch-norm "
-            "weight 0?), so there is nothing to lower"
+            "is constant: every channel's scale is 0 (is a batch-norm weight 0?), so there is "
+            "nothing to lower"
         )
     scale = edge.scale[0]
     if scale > 0 and len(set(edge.scale)) == len(set(edge.offset)) == 1:
@@ -127,7 +127,7 @@ def _same_order(offset: list[Fraction], rounded: list[int], bits: int) -> bool:
 
 def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
     """The dense layer that makes `edge`, with multiplied weights and a bias."""
-    assert edge.source is not None and edge.node is not None and isinstance(edge.node.op, Dense)
+    assert edge.node is not None and isinstance(edge.node.op, Dense)
     codec = edge.node.op.weights
     if isinstance(codec, Codebook) and np.all(multiplier == multiplier[0]):
         codec = Codebook(codec.indices, codec.table * multiplier[0])
@@ -135,4 +135,4 @@ def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
         weights, width = decode(codec) * multiplier, weight_width(codec)
         binary = width == 1 and bool(np.all(np.abs(multiplier) == 1))
         codec = Plain(weights, 1 if binary else max(signed_bits(weights), width))
-    return append(edge.source, edge.name, Dense(codec, bias))
+    return append(edge.sources[0], edge.name, Dense(codec, bias))

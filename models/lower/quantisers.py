@@ -40,11 +40,12 @@ class Weights:
     scale: tuple[Fraction, ...]
 
 
-def activation_quantiser(proxy: Any, what: str) -> Quantiser | Grid | None:
+def activation_quantiser(proxy: Any, what: str, dims: int = 2) -> Quantiser | Grid | None:
     """The quantiser of a Brevitas activation, or None where it only passes its input on.
 
     proxy: `act_quant`, `input_quant` or `output_quant` of a layer, in eval mode. what: its name in
-    messages, which begin in the middle of a sentence about the layer.
+    messages, which begin in the middle of a sentence about the layer. dims: axes of the tensor that
+    it quantises, the batch among them.
 
     Raises:
         UnsupportedError: a kind, range, rounding, scale or bit width that integers cannot follow.
@@ -67,39 +68,56 @@ def activation_quantiser(proxy: Any, what: str) -> Quantiser | Grid | None:
         if shape is nn.Identity:
             return None
         raise UnsupportedError(f"applies {shape.__name__} without {what}: give it a quantiser")
-    quant = fused.tensor_quant
-    if isinstance(quant, (BinaryQuant, ClampedBinaryQuant)):
-        made = _binary(quant, what)
-    elif type(quant) is RescalingIntQuant:
-        made = _uniform(quant, what)
-    elif type(quant) is FloatQuant:
-        grid = activation_grid(quant, what, relu=shape is nn.ReLU)
-        if isinstance(grid, Grid):
-            try_grid(proxy, grid, what)
-            return grid
-        made = grid
-    else:
-        raise UnsupportedError(
-            f"quantises with {what} of kind {type(quant).__name__}: use an integer, binary or "
-            "minifloat one"
-        )
+    made = _read(fused.tensor_quant, what, dims, relu=shape is nn.ReLU)
+    if isinstance(made, Grid):
+        try_grid(proxy, made, what)
+        return made
     if shape is nn.ReLU:
         made = _after_relu(made, what)
     if made.low >= made.high:
         raise UnsupportedError(
             f"has {what} that can only make the integer {made.low}: give it more bits, or a sign"
         )
-    _try(proxy, made, what)
+    _try(proxy, made, what, dims)
     return made
 
 
-def _uniform(quant: Any, what: str) -> Quantiser:
+def function_quantiser(proxy: Any, what: str) -> Quantiser:
+    """The quantiser behind a function such as a sigmoid, which is not looked at.
+
+    Raises UnsupportedError as `activation_quantiser`, and for several scales.
+    """
+    if type(proxy) is not ActQuantProxyFromInjector or not proxy.is_quant_enabled:
+        raise UnsupportedError(f"has no {what} that integers can follow: give it an integer one")
+    made = _read(proxy.fused_activation_quant_proxy.tensor_quant, what, 2, relu=False)
+    if isinstance(made, Grid) or len(made.scale) > 1:
+        raise UnsupportedError(f"has {what} with several scales: use a per-tensor integer one")
+    return made
+
+
+def _read(quant: Any, what: str, dims: int, relu: bool) -> Quantiser | Grid:
+    if isinstance(quant, (BinaryQuant, ClampedBinaryQuant)):
+        return _binary(quant, what, dims)
+    if type(quant) is RescalingIntQuant:
+        return _uniform(quant, what, dims)
+    if type(quant) is FloatQuant:
+        grid = activation_grid(quant, what, relu)
+        if dims > 2 and len(grid.unit if isinstance(grid, Grid) else grid.scale) > 1:
+            raise UnsupportedError(f"has {what}, a minifloat with several scales: use one")
+        return grid
+    raise UnsupportedError(
+        f"quantises with {what} of kind {type(quant).__name__}: use an integer, binary or "
+        "minifloat one"
+    )
+
+
+def _uniform(quant: Any, what: str, dims: int) -> Quantiser:
     _, scale, zero_point, bit_width = quant(torch.zeros(1))
     bits = readings.bits(bit_width, what)
     inner = quant.int_quant
     offset = readings.zero_point(zero_point, what)
     return Quantiser(
-        scale=readings.scales(scale, what),
+        scale=readings.scales(scale, what, dims=dims),
         shift=Fraction(offset),
         offset=Fraction(-offset),
         low=int(inner.min_int(torch.tensor(float(bits)))),
@@ -108,11 +126,11 @@ def _uniform(quant: Any, what: str) -> Quantiser:
     )
 
 
-def _binary(quant: Any, what: str) -> Quantiser:
+def _binary(quant: Any, what: str, dims: int) -> Quantiser:
     _, scale, zero_point, _ = quant(torch.zeros(1))
     if readings.zero_point(zero_point, what) != 0:
         raise UnsupportedError(f"has {what}, binary with a zero point: use one without")
-    double = tuple(2 * s for s in readings.scales(scale, what))
+    double = tuple(2 * s for s in readings.scales(scale, what, dims=dims))
     return Quantiser(double, Fraction(1), Fraction(-1, 2), 0, 1, "floor")
 
 
@@ -125,7 +143,7 @@ def _after_relu(made: Quantiser, what: str) -> Quantiser:
     return Quantiser(made.scale, made.shift, made.offset, low, made.high, made.rounding)
 
 
-def _try(proxy: Any, made: Quantiser, what: str) -> None:
+def _try(proxy: Any, made: Quantiser, what: str, dims: int) -> None:
     """Compare the object with `made` in Brevitas' float32 arithmetic, ties and ends included."""
     scale = torch.tensor([float(s) for s in made.scale])
     binary = made.offset == Fraction(-1, 2)
@@ -138,8 +156,8 @@ def _try(proxy: Any, made: Quantiser, what: str) -> None:
     if not binary:
         x = x - float(made.shift) * scale
     with torch.no_grad():
-        given = proxy(x)
-    given = given.value if isinstance(given, QuantTensor) else given
+        given = proxy(x.reshape(*x.shape, *[1] * (dims - 2)))
+    given = (given.value if isinstance(given, QuantTensor) else given).flatten(1)
     if binary:
         expected = torch.where(x >= 0, scale / 2, -scale / 2)
     else:
@@ -162,7 +180,7 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
         UnsupportedError: NaN or infinite weights, no or an unknown quantiser, a zero point, a
             scale of 0, more than MAX_BITS bits, a minifloat that is none of up to 8 bits.
     """
-    rationals(layer.weight, "weight")
+    readings.check_finite(layer.weight, "weight")
     tiled = isinstance(layer, (TiledLinear, TiledConv2d))
     indexed = isinstance(layer, IndexedWeights)
     if not tiled and not indexed and not layer.weight_quant.is_quant_enabled:
@@ -216,7 +234,7 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
 def _per_output(scale: Tensor, unit: Fraction, weight: Tensor) -> tuple[Fraction, ...]:
     """A weight's scale times `unit`, one for every output."""
     outputs = weight.shape[0]
-    made = readings.scales(scale, "a weight quantiser", positive=False)
+    made = readings.scales(scale, "a weight quantiser", positive=False, dims=None)
     shape = (outputs, *[1] * (weight.dim() - 1))
     if scale.numel() > 1 and scale.shape != shape:
         raise UnsupportedError(
@@ -248,10 +266,15 @@ def linear_bias(layer: Any, quant_input: Any, weights: Weights) -> tuple[Fractio
         raise UnsupportedError("has a bias quantiser that is not integer without zero point")
     integers = _integers(quantised, "biases")
     if layer.bias_quant.requires_input_scale:
+        if quant_input.scale.numel() != 1:
+            raise UnsupportedError(
+                "has a bias that is quantised with the scales of an input that has several: give "
+                "the input one scale, or the bias a scale of its own"
+            )
         (unit,) = rationals(quant_input.scale, "scale of its quantised input")
         scale = tuple(unit * s for s in weights.scale)
     else:
-        scale = readings.scales(quantised.scale, "a bias quantiser")
+        scale = readings.scales(quantised.scale, "a bias quantiser", dims=None)
         scale = scale * outputs if len(scale) == 1 else scale
     return tuple(int(n) * s for n, s in zip(integers, scale, strict=True))
 

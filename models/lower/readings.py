@@ -14,24 +14,37 @@ MAX_BITS = 16
 
 def rationals(tensor: Tensor, what: str) -> tuple[Fraction, ...]:
     """The elements of a tensor, exactly. Raises UnsupportedError if one is NaN or infinite."""
-    values = tensor.detach().double().flatten()
-    if not bool(torch.isfinite(values).all()):
-        bad = values[~torch.isfinite(values)][0].item()
+    check_finite(tensor, what)
+    return tuple(Fraction(v) for v in tensor.detach().double().flatten().tolist())
+
+
+def check_finite(tensor: Tensor, what: str) -> None:
+    """Raises UnsupportedError if an element is NaN or infinite."""
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        bad = tensor[~finite][0].item()
         raise UnsupportedError(f"has a {what} that is {bad}: train it again, or load other weights")
-    return tuple(Fraction(v) for v in values.tolist())
 
 
-def scales(scale: Tensor, what: str, positive: bool = True) -> tuple[Fraction, ...]:
-    """A quantiser's scale, or one per channel. Raises UnsupportedError for 0 and other shapes."""
+def scales(
+    scale: Tensor, what: str, positive: bool = True, dims: int | None = 2
+) -> tuple[Fraction, ...]:
+    """A quantiser's scale, or one per channel, for tensors of `dims` axes (None: any).
+
+    Raises UnsupportedError for 0 and other shapes.
+    """
     made = rationals(scale, f"scale of {what}")
     if any(s == 0 for s in made):
         raise UnsupportedError(f"has {what} with a scale of 0: set its scale, or train it again")
     if positive and any(s < 0 for s in made):
         raise UnsupportedError(f"has {what} with a negative scale: use an unsigned restriction")
-    if scale.numel() > 1 and positive and scale.numel() != scale.shape[-1]:
-        raise UnsupportedError(
-            f"has {what} with scales of shape {tuple(scale.shape)}: use one, or one per channel"
-        )
+    if scale.numel() > 1 and dims is not None:
+        # torch lines shapes up from the right, so that only these are scales of channels.
+        fits = scale.dim() <= 2 if dims == 2 else scale.dim() == dims
+        if not fits or scale.shape[-1 if dims == 2 else 1] != scale.numel():
+            raise UnsupportedError(
+                f"has {what} with scales of shape {tuple(scale.shape)}: use one, or one per channel"
+            )
     return made
 
 

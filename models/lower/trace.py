@@ -67,6 +67,12 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Traced:
             that are not float32 on the CPU.
         InputError: the model's own forward fails, most often because of the shape.
     """
+    graph = trace_calls(model)
+    return Traced(tuple(graph.nodes), _run(model, graph, input_shape))
+
+
+def trace_calls(model: nn.Module) -> fx.Graph:
+    """The calls of a model (in eval mode). Raises UnsupportedError as `trace_model`."""
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise UnsupportedError(f"{name} is {tensor.dtype}: call model.float() first")
@@ -91,7 +97,7 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Traced:
             "forward must be plain calls, without control flow that depends on the data"
         ) from None
     _check_ends(model, graph)
-    return Traced(tuple(graph.nodes), _run(model, graph, input_shape))
+    return graph
 
 
 class _Tracer(fx.Tracer):

@@ -1,49 +1,39 @@
-"""The walk over a traced model: each call moves one `Edge` on, or is refused by name.
+"""The walk over a traced model: each call makes one `Edge` of others, or is refused by name.
 
-A linear layer makes a `Dense`, a quantiser a `Threshold`; everything between them (weight scales,
-biases, batch-norm, zero points) is exact arithmetic on the edge.
+A linear layer makes a `Dense` or a `Conv2d`, a quantiser a `Threshold`; everything between them
+(weight scales, biases, batch-norm, zero points) is exact arithmetic on the edge.
 """
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import torch
 from brevitas import nn as qnn
 from torch import fx, nn
-from torch.nn import functional
+from torch.fx.node import map_arg
 
 from bitwright.models.errors import UnsupportedError
-from bitwright.models.graph import IntArray, IntType, Port
+from bitwright.models.graph import ArgMax, IntType
 from bitwright.models.layers.bottleneck import BitwiseBottleneck
 from bitwright.models.layers.rate_distortion import bottleneck_ops
-from bitwright.models.lower import edges, minifloat
-from bitwright.models.lower.edges import Edge, Quantiser
-from bitwright.models.lower.lowered import Counterpart, identifier
-from bitwright.models.lower.minifloat import Grid
+from bitwright.models.lower import joins, layers, layouts, linear, requantise, windows
+from bitwright.models.lower.book import Book
+from bitwright.models.lower.curves import quantised_curve
+from bitwright.models.lower.edges import Edge, Quantiser, append, check_unlimited
 from bitwright.models.lower.output import Output, common_scale
-from bitwright.models.lower.quantisers import activation_quantiser, linear_bias, linear_weights
-from bitwright.models.lower.readings import rationals
+from bitwright.models.lower.quantisers import function_quantiser, linear_bias, linear_weights
 from bitwright.models.lower.trace import Traced, tensor
-
-# Calls that may only move a tensor on unchanged or flattened, which the trial run shows.
-_PASSING_MODULES = (nn.Identity, nn.Flatten, nn.Dropout, nn.AlphaDropout)
-_PASSING_FUNCTIONS = (torch.flatten, torch.reshape, functional.dropout, torch.dropout)
-_PASSING_METHODS = ("flatten", "view", "reshape", "contiguous", "detach", "clone", "float")
+from bitwright.models.lower.truncation import truncation
 
 
 class Walk:
     """One pass over a traced model, from its input to its output."""
 
-    def __init__(self, model: nn.Module, traced: Traced, size: int) -> None:
-        self._model, self._traced, self._size = model, traced, size
-        self._modules = dict(model.named_modules(remove_duplicate=False))
-        self._calls: Counter[int] = Counter()
-        self._parameters: dict[int, str] = {}
-        self.first: Edge | None = None
-        self.counterparts: list[Counterpart] = []
+    def __init__(self, model: nn.Module, traced: Traced, multiplier_bits: int | None) -> None:
+        self._traced, self._multiplier_bits = traced, multiplier_bits
+        self.book = Book(model, traced)
         # None stands for the real input, which no quantiser has seen yet.
         self._edges: dict[fx.Node, Edge | None] = {traced.input: None}
         for node in traced.calls:
@@ -54,62 +44,113 @@ class Walk:
             except UnsupportedError as error:
                 raise UnsupportedError(f"{self._title(node)} {error}") from None
 
-    def finish(self, multiplier_bits: int | None) -> Output:
+    def finish(self) -> Output:
         """The output, and what it is in torch."""
         node = self._traced.output
         edge = self._edges.get(node)
         if edge is None:
             raise UnsupportedError("the model has no quantiser: put a QuantIdentity at its input")
-        if (shape := self._shape(node)) != (edge.value.channels,):
+        shape = self.book.shape(node)
+        decides = edge.node is not None and isinstance(edge.node.op, ArgMax)
+        if shape != (edge.value.size,) and not (decides and shape == ()):
             raise UnsupportedError(f"the output has shape (batch, {shape}): flatten it first")
-        made = common_scale(edge, multiplier_bits)
-        self._record(made.edge, edge, "", 0, made.multiplier, made.bias)
-        return made
-
-    def port(self) -> Port:
-        """The input's port."""
-        assert self.first is not None
-        scale, offset = self.first.scale[0], self.first.offset[0]
-        return Port(float(scale), float(offset / scale))
+        if edge.limited:
+            raise UnsupportedError(
+                f"the output {edge.name} is the result of an activation function that is not "
+                "quantised: put a QuantIdentity behind it"
+            )
+        try:
+            return self._scaled(node, edge)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"the output {edge.name} {error}") from None
 
     def _step(self, node: fx.Node) -> None:
-        made = tensor(self._traced.values[node])
-        if made is None:  # sizes and shapes, on their way into a reshape
-            return
+        module = self.book.module(node)
+        if tensor(self._traced.values[node]) is None:
+            if module is not None:
+                raise UnsupportedError("makes something else than one tensor: use another layer")
+            return  # sizes and shapes, on their way into a reshape
         if not node.users:
             raise UnsupportedError("makes a tensor that nothing reads: remove it")
-        sources = [arg for arg in node.all_input_nodes if arg in self._edges]
-        module = self._modules[str(node.target)] if node.op == "call_module" else None
-        if len(sources) != 1:
+        read = [arg for arg in _tensors(node) if tensor(self._traced.values[arg]) is not None]
+        if not read or any(source not in self._edges for source in read):
+            raise UnsupportedError("is not made from the network's input: use it inside a layer")
+        module = module or layers.module_of(node)
+        adds = isinstance(module, qnn.QuantEltwiseAdd) or layers.called(node, layers.ADDITIONS)
+        if isinstance(module, qnn.QuantCat) or layers.called(node, layers.CONCATENATIONS):
+            self._edges[node] = self._join(node, module, read, "dim")
+        elif adds and len(read) > 1:
+            self._edges[node] = self._join(node, module, read, "alpha")
+        elif len(read) > 1:
             raise UnsupportedError(
-                f"takes {len(sources)} tensors: only chains of layers can be lowered"
+                f"takes {len(read)} tensors: only additions and concatenations can"
             )
-        source = sources[0]
-        edge = self._edges[source]
-        if isinstance(module, qnn.QuantLinear):
-            edge = self._linear(node, module, source, edge)
-        elif isinstance(module, (qnn.QuantIdentity, qnn.QuantReLU, qnn.QuantHardTanh)):
-            edge = self._activation(node, module, edge)
-        elif isinstance(module, BitwiseBottleneck):
-            edge = self._bottleneck(node, module, edge)
-        elif type(module) is nn.BatchNorm1d:
-            edge = self._batch_norm(module, source, edge)
-        elif self._passes(node, module):
-            self._check_unchanged(node, source)
         else:
-            raise UnsupportedError(_remedy(module))
-        self._edges[node] = edge
+            self._edges[node] = self._move(node, module, read[0])
 
-    def _linear(
-        self, node: fx.Node, layer: qnn.QuantLinear, source: fx.Node, edge: Edge | None
+    def _join(
+        self, node: fx.Node, module: nn.Module | None, read: Sequence[fx.Node], option: str
     ) -> Edge:
-        _check_forward(layer, qnn.QuantLinear)
-        self._check_flat(source)
-        self._check_unshared(node, layer)
-        path, name = str(node.target), self._name(node, layer)
+        """An addition or a concatenation."""
+        name = self.book.name(node)
+        edges = []
+        for source in read:
+            edge = self._edges[source]
+            if module is not None:
+                edge = self.book.quantised(edge, node, source, "input_quant", name)
+            edges.append(_present(edge))
+        given = layers.argument(node, option, 1)
+        axes = 1 + len(self.book.shape(read[0]))
+        if given not in ((1, 1 - axes) if option == "dim" else (1,)):
+            raise UnsupportedError(
+                f"has {option}={given}: concatenate channels (dim=1), and add without a factor"
+            )
+        made = joins.concat(edges, name) if option == "dim" else joins.add(edges, name)
+        self.book.record_sums(made, node)
+        if module is not None:
+            made = _present(self.book.quantised(made, node, node, "output_quant", name))
+        return made
+
+    def _move(self, node: fx.Node, module: nn.Module | None, source: fx.Node) -> Edge | None:
+        """What one tensor becomes."""
+        edge = self._edges[source]
+        if isinstance(module, layers.LINEAR):
+            return self._linear(node, module, source, edge)
+        if isinstance(module, layers.ACTIVATIONS):
+            layers.check_forward(module, qnn.QuantIdentity)
+            name = self.book.name(node)
+            edge = self.book.quantised(edge, node, source, "input_quant", name)
+            return self.book.quantised(edge, node, source, "act_quant", name)
+        if layers.passes(node, module):
+            self._check_unchanged(node, source)
+            if edge is None or self.book.shape(node) == self.book.shape(source):
+                return edge
+            return layouts.reshape(edge, self.book.name(node), self.book.shape(node))
+        if isinstance(module, layers.CURVES):
+            return self._curve(node, module, source, edge)
+        if isinstance(module, BitwiseBottleneck):
+            return self._bottleneck(node, module, _present(edge))
+        if isinstance(module, layers.LIMITS):
+            return requantise.limit(_present(edge), self.book.name(node), *layers.limits(module))
+        if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
+            return self._batch_norm(module, source, _present(edge))
+        if isinstance(module, windows.MAX_POOLS + windows.AVERAGE_POOLS):
+            return self._pool(node, module, source, _present(edge))
+        if layers.called(node, layers.DECISIONS):
+            return self._decide(node, source, _present(edge))
+        raise UnsupportedError(layers.remedy(module))
+
+    def _linear(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | None) -> Edge:
+        kind = next(one for one in layers.LINEAR if isinstance(layer, one))
+        layers.check_forward(layer, kind)
+        shape = self.book.shape(source)
+        if kind is qnn.QuantLinear:
+            _check_flat(shape)
+        self.book.check_unshared(node, layer)
+        name = self.book.name(node)
         given = self._traced.values[source]
-        if (quantiser := activation_quantiser(layer.input_quant, "an input quantiser")) is not None:
-            edge = self._quantise(edge, quantiser, f"{name}_input_quant", f"{path}.input_quant")
+        edge = self.book.quantised(edge, node, source, "input_quant", name)
+        if layer.input_quant.is_quant_enabled:
             given = layer.input_quant(given)
         if edge is None or not edge.quantised:
             raise UnsupportedError(
@@ -118,128 +159,95 @@ class Walk:
             )
         weights = linear_weights(layer, given)
         bias = linear_bias(layer, given, weights)
-        edge = edges.dense(edge, name, weights.codec, weights.scale, bias)
-        quantiser = activation_quantiser(layer.output_quant, "an output quantiser")
-        if quantiser is not None:
-            edge = self._quantise(edge, quantiser, f"{name}_output_quant", f"{path}.output_quant")
-        return edge
+        if kind is qnn.QuantLinear:
+            made = linear.dense(edge, name, weights.codec, weights.scale, bias)
+        else:
+            window = windows.conv_window(layer, shape)
+            made = linear.conv(edge, name, weights.codec, weights.scale, bias, window, layer.groups)
+        return _present(self.book.quantised(made, node, node, "output_quant", name))
 
-    def _activation(self, node: fx.Node, layer: Any, edge: Edge | None) -> Edge | None:
-        _check_forward(layer, qnn.QuantIdentity)
-        path, name = str(node.target), self._name(node, layer)
-        before = activation_quantiser(layer.input_quant, "an input quantiser")
-        if before is not None:
-            edge = self._quantise(edge, before, f"{name}_input_quant", f"{path}.input_quant")
-        quantiser = activation_quantiser(layer.act_quant, "an activation quantiser")
-        if quantiser is not None:
-            edge = self._quantise(edge, quantiser, name, f"{path}.act_quant")
-        return edge
+    def _curve(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | None) -> Edge:
+        layers.check_forward(layer, qnn.QuantIdentity)
+        name = self.book.name(node)
+        edge = self.book.quantised(edge, node, source, "input_quant", name)
+        to = function_quantiser(layer.act_quant, "an activation quantiser")
 
-    def _bottleneck(self, node: fx.Node, layer: BitwiseBottleneck, edge: Edge | None) -> Edge:
+        def curve(x: torch.Tensor) -> torch.Tensor:
+            made = tensor(layer.act_quant(x))
+            assert made is not None
+            return made
+
+        rises = not isinstance(layer, qnn.QuantHardSwish)
+        made = quantised_curve(_present(edge), name, curve, to, rises)
+        self.book.record_module(made, f"{node.target}.act_quant")
+        return made
+
+    def _bottleneck(self, node: fx.Node, layer: BitwiseBottleneck, edge: Edge) -> Edge:
         """Source integers, the bits that are kept, and their values; only what changes anything."""
-        call, name, quantiser = self._calls[id(layer)], self._name(node, layer), layer.quantiser
-        if edge is None:
-            raise UnsupportedError("reads the real input: put a QuantIdentity in front of it")
+        name, quantiser = self.book.name(node), layer.quantiser
         step, zero = Fraction(quantiser.scale), Fraction(0)
         top = (1 << quantiser.source_bits) - 1
         source = Quantiser((step,), zero, zero, 0, top, "half_even")
-        made = edges.quantise(edge, f"{name}_source", source)
+        made = requantise.quantise(edge, f"{name}_source", source)
         planes, table = bottleneck_ops(quantiser)
         if table.table[0].tolist() != list(range(top + 1)):
             kept = IntType(len(planes.planes), signed=False)
-            made = edges.append(made, f"{name}_planes", planes, kept)
-            made = edges.append(made, name, table)
+            made = append(made, f"{name}_planes", planes, kept)
+            made = append(made, name, table)
         channels = made.value.channels
         made = replace(made, scale=(Fraction(quantiser.unit),) * channels, quantised=True)
-        ones = np.ones(channels, dtype=np.int64)
-        self._record(made, made, str(node.target), call, ones, 0 * ones)
+        self.book.record_call(made, node)
         return made
 
-    def _batch_norm(self, layer: nn.BatchNorm1d, source: fx.Node, edge: Edge | None) -> Edge:
-        if edge is None:
-            raise UnsupportedError("reads the real input: put a QuantIdentity in front of it")
-        self._check_flat(source)
-        if layer.running_mean is None or layer.running_var is None:
-            raise UnsupportedError(
-                "has no running statistics: train it with track_running_stats=True"
-            )
-        mean = rationals(layer.running_mean, "running mean")
-        variance = [float(v) + layer.eps for v in rationals(layer.running_var, "running variance")]
-        if min(variance) <= 0:
-            raise UnsupportedError(
-                f"has a running variance of {min(variance) - layer.eps:g}: train it again"
-            )
-        ones, zeros = torch.ones(len(mean)), torch.zeros(len(mean))
-        weight = rationals(ones if layer.weight is None else layer.weight, "weight")
-        bias = rationals(zeros if layer.bias is None else layer.bias, "bias")
-        factor = [Fraction(float(w) / v**0.5) for w, v in zip(weight, variance, strict=True)]
-        return edge.affine(factor, [b - m * f for b, m, f in zip(bias, mean, factor, strict=True)])
+    def _batch_norm(self, layer: Any, source: fx.Node, edge: Edge) -> Edge:
+        shape = self.book.shape(source)
+        if type(layer) is nn.BatchNorm1d and len(shape) > 1 and edge.value.shape[-1] != shape[0]:
+            _check_flat(shape)
+        factor, offset = layers.batch_norm(layer)
+        return edge.affine(edge.in_order(factor), edge.in_order(offset))
 
-    def _quantise(
-        self, edge: Edge | None, quantiser: Quantiser | Grid, name: str, path: str
-    ) -> Edge:
-        if isinstance(quantiser, Grid):
-            made = minifloat.quantise(edge, name, quantiser)
-        elif edge is None:
-            made = self._input(quantiser, name)
+    def _pool(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge) -> Edge:
+        name, made = self.book.name(node), self.book.shape(node)
+        shape = self.book.shape(source)
+        whole = (*made, *[1] * (len(shape) - len(made)))  # a mean drops its axes
+        window = windows.pool_window(layer, shape, whole)
+        if isinstance(layer, windows.MAX_POOLS):
+            pooled = joins.max_pool(edge, name, window)
         else:
-            made = edges.quantise(edge, name, quantiser)
-        proxy = self._model.get_submodule(path)
-        ones = np.ones(made.value.channels, dtype=np.int64)
-        self._record(made, made, path, self._calls[id(proxy)], ones, 0 * ones)
-        self._calls[id(proxy)] += 1
-        return made
+            pooled = joins.average_pool(edge, name, window, windows.divisor(layer, window))
+        if isinstance(layer, windows.TRUNCATIONS):
+            quantiser = truncation(layer, self._traced.values[source], pooled)
+            if quantiser is not None:
+                pooled = requantise.quantise(pooled, f"{name}_trunc_quant", quantiser)
+                self.book.record_module(pooled, f"{node.target}.trunc_quant")
+                return pooled
+        if whole != made:
+            pooled = layouts.reshape(pooled, f"{name}_flat", made)
+        self.book.record_sums(pooled, node)
+        return pooled
 
-    def _input(self, quantiser: Quantiser, name: str) -> Edge:
-        """The graph's input, and a threshold where the quantiser clips inside its type."""
-        kind = quantiser.type
-        whole = replace(quantiser, low=kind.min, high=kind.max)
-        if whole == quantiser:
-            self.first = edges.input_edge(name, self._size, quantiser)
-            return self.first
-        self.first = edges.input_edge(f"{name}_input", self._size, whole)
-        return edges.quantise(self.first, name, quantiser)
-
-    def _record(
-        self, made: Edge, meant: Edge, path: str, call: int, multiplier: IntArray, bias: IntArray
-    ) -> None:
-        scale = np.array([float(s) for s in meant.scale])
-        offset = np.array([float(o) for o in meant.offset])
-        self.counterparts.append(
-            Counterpart(made.name, path, call, scale, offset, multiplier, bias)
+    def _decide(self, node: fx.Node, source: fx.Node, edge: Edge) -> Edge:
+        """The number of the largest output, behind what brings all of them to one scale."""
+        _check_flat(self.book.shape(source))
+        if layers.argument(node, "dim", None) not in (1, -1):
+            raise UnsupportedError("decides over the whole batch: give argmax dim=1")
+        scores = self._scaled(source, edge).edge
+        made = append(scores, self.book.name(node), ArgMax())
+        return replace(
+            made, scale=(Fraction(1),), offset=(Fraction(0),), quantised=False, order=None
         )
 
-    def _name(self, node: fx.Node, module: nn.Module) -> str:
-        """The path as a name, with a number from the second call of the same module on."""
-        earlier = self._calls[id(module)]
-        self._calls[id(module)] += 1
-        return identifier(str(node.target)) + (f"_{earlier}" if earlier else "")
-
-    def _check_unshared(self, node: fx.Node, layer: qnn.QuantLinear) -> None:
-        other = self._parameters.setdefault(id(layer.weight), str(node.target))
-        if other != node.target:
-            raise UnsupportedError(f"shares its weights with {other}: give each layer its own")
-        if self._calls[id(layer)]:
-            raise UnsupportedError("is called twice: make two layers, copy.deepcopy gives a second")
-
-    def _shape(self, node: fx.Node) -> tuple[int, ...]:
-        made = tensor(self._traced.values[node])
-        assert made is not None
-        return tuple(made.shape[1:])
-
-    def _check_flat(self, source: fx.Node) -> None:
-        if len(shape := self._shape(source)) != 1:
+    def _scaled(self, node: fx.Node, edge: Edge) -> Output:
+        """What a node makes, brought to one scale, and recorded."""
+        check_unlimited(edge)
+        if edge.order is not None:
             raise UnsupportedError(
-                f"reads a tensor of shape (batch, {', '.join(map(str, shape))}): put "
-                "torch.nn.Flatten in front of it"
+                "is a flattened image, whose elements have another order in hardware: end with a "
+                "pool over the whole image, or a QuantLinear"
             )
-
-    def _passes(self, node: fx.Node, module: nn.Module | None) -> bool:
-        if module is not None:
-            return isinstance(module, _PASSING_MODULES)
-        if node.op == "call_function":
-            return node.target in _PASSING_FUNCTIONS
-        return node.op == "call_method" and node.target in _PASSING_METHODS
+        made = common_scale(edge, self._multiplier_bits)
+        self.book.record_call(made.edge, node, edge, made.multiplier, made.bias)
+        return made
 
     def _check_unchanged(self, node: fx.Node, source: fx.Node) -> None:
         before, after = tensor(self._traced.values[source]), tensor(self._traced.values[node])
@@ -247,36 +255,39 @@ class Walk:
         if len(before) != len(after) or not torch.equal(before.flatten(), after.flatten()):
             raise UnsupportedError(
                 f"turns shape {tuple(before.shape)} into {tuple(after.shape)} or changes values: "
-                "only flattening, and dropout in eval mode, can be followed"
+                "only reshapes of each row, and dropout in eval mode, can be followed"
             )
 
     def _title(self, node: fx.Node) -> str:
         if node.op == "call_module":
-            return f"{node.target} ({type(self._modules[str(node.target)]).__name__})"
+            return f"{node.target} ({type(self.book.modules[str(node.target)]).__name__})"
         if node.op == "get_attr":
             return f"the parameter {node.target}, used outside a layer,"
         target = node.target if isinstance(node.target, str) else node.target.__name__
         return f"the call of {target} in the model's forward"
 
 
-def _check_forward(layer: nn.Module, expected: type[nn.Module]) -> None:
-    for method in ("forward", "forward_impl", "inner_forward_impl"):
-        if getattr(type(layer), method, None) is not getattr(expected, method, None):
-            raise UnsupportedError(
-                f"has a {method} of its own: use {expected.__name__} as Brevitas defines it"
-            )
+def _tensors(node: fx.Node) -> list[fx.Node]:
+    """What a node reads, in order and as often as it does."""
+    read: list[fx.Node] = []
+
+    def keep(arg: fx.Node) -> fx.Node:
+        read.append(arg)
+        return arg
+
+    map_arg((node.args, node.kwargs), keep)
+    return read
 
 
-def _remedy(module: nn.Module | None) -> str:
-    match module:
-        case nn.Linear():
-            return "is not quantised: use brevitas.nn.QuantLinear"
-        case nn.ReLU():
-            return "is not quantised: use brevitas.nn.QuantReLU"
-        case nn.Hardtanh():
-            return "is not quantised: use brevitas.nn.QuantHardTanh"
-        case _:
-            return (
-                "is not supported: use QuantIdentity, QuantLinear, QuantReLU, QuantHardTanh, "
-                "BatchNorm1d, Dropout, Flatten and Identity"
-            )
+def _present(edge: Edge | None) -> Edge:
+    if edge is None:
+        raise UnsupportedError("reads the real input: put a QuantIdentity in front of it")
+    return edge
+
+
+def _check_flat(shape: tuple[int, ...]) -> None:
+    if len(shape) != 1:
+        raise UnsupportedError(
+            f"reads a tensor of shape (batch, {', '.join(map(str, shape))}): put "
+            "torch.nn.Flatten in front of it"
+        )
