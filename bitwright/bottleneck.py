@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from bitwright.inputs import Rows, load_rows
-from bitwright.models.data_files import DATASETS, load_dataset
+from bitwright.models.data_files import DATASETS, FOLDER_VARIABLE, load_dataset
 from bitwright.models.errors import InputError
 from bitwright.models.graph.storage import replaced_folder
 from bitwright.models.layers import BitwiseBottleneck, BottleneckReport, insert, plot_curves
@@ -100,6 +100,10 @@ def load_calibration(data: str, rows: int) -> Calibration:
     if rows < 1:
         raise InputError(f"{rows} rows to calibrate on: give at least 1")
     if data in DATASETS and not Path(data).exists():
+        if data != "digits" and not os.environ.get(FOLDER_VARIABLE):
+            raise InputError(
+                f"data set {data} is read from files: set {FOLDER_VARIABLE} to their folder"
+            )
         known = load_dataset(data)
         x, test = known.x_train, Rows(known.x_test, known.y_test)
         return Calibration(_spaced(x, rows), test, known.source, data)

@@ -184,6 +184,7 @@ def test_a_folder_that_was_moved_with_its_network_still_works(
         (["--data", "digits", "--rate", 2, "--layers", "fc1"], "fc1: activations go down"),
         (["--data", "digits", "--rate", 2, "--rows", 0], "0 rows"),
         (["--data", "nothing", "--rate", 2], "there are no data 'nothing'"),
+        (["--data", "mnist", "--rate", 2], "set BITWRIGHT_DATA to their folder"),
         (["--data", "missing.npz", "--rate", 2], "missing.npz does not exist"),
         (["--data", "wide.npz", "--rate", 2], "shape (65,)"),
         (["--data", "objects.npz", "--rate", 2], "objects.npz cannot be read"),
@@ -194,8 +195,13 @@ def test_a_folder_that_was_moved_with_its_network_still_works(
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(
-    bottleneck: Command, place: Path, arguments: list[object], said: str
+    bottleneck: Command,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[object],
+    said: str,
 ) -> None:
+    monkeypatch.delenv("BITWRIGHT_DATA", raising=False)
     np.savez("wide.npz", x=np.zeros((4, 65)))
     np.savez("objects.npz", x=np.array([{}, {}], object))
     Path("out").mkdir()

@@ -44,6 +44,14 @@ def test_each_layer_shows_both_kinds(curves: dict[str, Curve], tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_equal_curves_make_equal_files(curves: dict[str, Curve], tmp_path: Path, kind: str) -> None:
+    made = [tmp_path / f"{number}.{kind}" for number in range(2)]
+    for file in made:
+        plot_curves(curves, file)
+    assert made[0].read_bytes() == made[1].read_bytes()
+
+
 def test_a_chosen_point_that_loses_nothing_is_ringed(curves: dict[str, Curve]) -> None:
     chosen = {"act2": curves["act2"].bitplanes[-1]}
     assert chosen["act2"].mse == 0

@@ -22,7 +22,8 @@ def bottleneck(
     data: Annotated[
         str,
         typer.Option(
-            help="Rows to measure: .npz with x and, for the accuracy, y; or a data set, as digits.",
+            help="Rows to measure: .npz with x and, for the accuracy, y; or a data set: digits, or "
+            "one whose files are in $BITWRIGHT_DATA, by its name.",
             show_default=False,
         ),
     ],

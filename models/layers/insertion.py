@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from brevitas.nn import QuantReLU
 from brevitas.quant_tensor import IntQuantTensor
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -84,10 +85,15 @@ class BottleneckReport:
 
     def table(self) -> Table:
         """The same for people, for every layer with what was not chosen beside what was."""
-        table = Table(title=f"Bitwise bottlenecks at {self.rate:.2f} bits per activation")
+        table = Table(
+            title=f"Bitwise bottlenecks at {self.rate:.2f} bits per activation",
+            box=SIMPLE_HEAD,
+            title_justify="left",
+            title_style="bold",
+        )
         for heading in ("behind", "activations", "bits"):
             table.add_column(heading)
-        for heading in ("planes", "coefficients", "PSNR, dB", "uniform, dB", "better", "chosen"):
+        for heading in ("planes", "coefficients", "planes, dB", "uniform, dB", "better", "chosen"):
             table.add_column(heading, justify="right" if heading.endswith("dB") else "left")
         for layer in self.layers:
             cells = ["-", "-", "-"]
