@@ -71,7 +71,7 @@ def run(
     with steps.step("plan and estimate") as step:
         plan = make_plan(graph, settings.target, clock_mhz=settings.clock_mhz)
         estimated = estimate(graph, plan)
-        step.result = f"{estimated.total.lut:,} LUT, {plan.latency} cycles"
+        step.result = f"{estimated.total.lut:,} LUT, {estimated.latency} cycles"
     x = np.concatenate(
         [
             quantise(graph, lowered.arrange(rows.x)),
@@ -110,8 +110,8 @@ def run(
         engines=engines,
         bench=bench,
         controls=controls,
-        cycles=Cycles(plan.latency, engines["rtl"].latency),
-        ii=Cycles(plan.interval, engines["rtl"].interval),
+        cycles=Cycles(estimated.latency, engines["rtl"].latency),
+        ii=Cycles(estimated.ii, engines["rtl"].interval),
         clock_mhz={"asked": settings.clock_mhz, "estimated": estimated.clock_mhz},
         cost=cost(estimated, measured),
         seconds=steps.elapsed,

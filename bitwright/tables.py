@@ -121,13 +121,13 @@ def _table(title: str | None, *columns: str) -> Table:
 
 
 def design_table(design: Design, plan: Plan) -> RenderableType:
-    """The modules of a design and their pipeline stages."""
+    """The modules of a design and how each was planned."""
     table = _table(
         f"{design.folder}: latency {design.latency} cycles, initiation interval {design.interval}",
-        "layer", "module", "stages",
+        "layer", "module", "engine",
     )  # fmt: skip
     for node, module in design.modules.items():
-        table.add_row(node, f"{module}.sv", str(plan.engines[node].stages))
+        table.add_row(node, f"{module}.sv", str(plan.engines[node]))
     table.add_section()
     table.add_row("top", f"{design.top}.sv", str(design.latency))
     return table

@@ -7,7 +7,7 @@ from bitwright.cost_model.features import Features, Steps, Wires, features
 from bitwright.cost_model.formulas import critical_path, depth, node_cost
 from bitwright.cost_model.lookups import Tables
 from bitwright.cost_model.targets import COEFFICIENTS, Delays
-from bitwright.models.graph import Graph, Plan, Target, Unrolled
+from bitwright.models.graph import Graph, Plan, Target, Unrolled, cycles
 
 MAX_STAGES = 64
 
@@ -19,19 +19,20 @@ def estimate(graph: Graph, plan: Plan) -> Estimate:
     Raises GraphError where the plan is not for this graph.
     """
     plan.check(graph)
+    timing = cycles(graph, plan)
     coefficients = COEFFICIENTS[plan.target]
     nodes = {}
     slowest_ns = 0.0
     for node in graph.nodes:
-        stages = plan.engines[node.name].stages
+        stages = plan.stages(node.name)
         f = features(graph, node)
         nodes[node.name] = node_cost(f, stages, coefficients)
         slowest_ns = max(slowest_ns, critical_path(f, stages, coefficients.delays))
     return Estimate(
         target=plan.target,
         nodes=nodes,
-        latency=plan.latency,
-        ii=plan.interval,
+        latency=timing.latency,
+        ii=timing.interval,
         clock_mhz=1e3 / max(slowest_ns, coefficients.delays.register),
     )
 

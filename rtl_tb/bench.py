@@ -79,10 +79,14 @@ def run_bench(
             shutil.copy(BENCH, place)
             np.savez(
                 place / "vectors.npz",
-                stimulus=pack(vectors, design.input, noise=True),
-                expected=pack(wanted, design.output),
+                stimulus=pack(
+                    vectors.reshape(-1, *design.input_beat.shape), design.input_beat, noise=True
+                ),
+                expected=pack(wanted.reshape(-1, *design.output_beat.shape), design.output_beat),
                 latency=design.latency,
                 interval=design.interval,
+                framed=design.framed,
+                tensors=len(vectors),
             )
             output = _simulate(design, model, place, seed, waves, timeout_s)
             return _result(place, len(vectors), design.top, output)

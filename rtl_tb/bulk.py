@@ -21,7 +21,7 @@ from bitwright.rtl_tb.tools import run
 from bitwright.rtl_tb.vectors import Beats, beat_bytes, dirty_padding, pack, unpack
 from bitwright.rtl_tb.verilate import Model, verilate
 
-_ROWS_AT_ONCE = 1 << 16
+_ELEMENTS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,7 +99,7 @@ class Simulator:
         if done.faults:
             raise ToolError(f"simulating {self.design.top}: {'; '.join(done.faults)}")
         assert done.latency is not None  # or there would be a fault
-        outputs = unpack(done.beats, self.design.output)
+        outputs = self._tensors(done.beats)
         return Simulation(outputs, done.latency, done.interval, done.cycles)
 
     def verify(
@@ -143,15 +143,16 @@ class Simulator:
     def _compare(self, done: _Run, wanted: IntArray) -> tuple[int, tuple[str, ...]]:
         """Vectors that differ or are missing, and the run's faults with that one added."""
         differs = np.ones(len(wanted), bool)
-        if done.emitted:
-            made = unpack(done.beats, self.design.output)
+        made = wanted[:0]
+        if len(done.beats) >= self.design.output_beats:
+            made = self._tensors(done.beats)
             axes = tuple(range(1, made.ndim))
             differs[: len(made)] = (made != wanted[: len(made)]).any(axis=axes)
         count = int(differs.sum())
         if not count:
             return 0, done.faults
         first = int(differs.argmax())
-        shown = made[first].tolist() if first < len(done.beats) else "nothing"
+        shown = made[first].tolist() if first < len(made) else "nothing"
         fault = (
             f"{count} of {len(wanted)} outputs differ, first that of vector {first}: {shown} "
             f"instead of {wanted[first].tolist()}"
@@ -179,8 +180,9 @@ class Simulator:
                 self._write_stimulus(x, stimulus)
                 output = run(
                     [self.model.bulk, stimulus, result, str(len(x)), str(seed), str(patience),
-                     "-" if waves is None else Path(waves)],
-                    timeout_s=600.0 + len(x) * 0.1,
+                     "-" if waves is None else Path(waves), str(self.design.input_beats),
+                     str(self.design.output_beats), str(int(self.design.framed))],
+                    timeout_s=600.0 + len(x) * (0.1 + self.design.interval * 1e-3),
                 )  # fmt: skip
                 words = np.fromfile(result, "<u4")
         except OSError as error:
@@ -188,14 +190,24 @@ class Simulator:
                 f"cannot write {error.filename or tempfile.gettempdir()} ({error.strerror}): make "
                 "room, or choose a place that can be written"
             ) from None
-        rows = words.reshape(-1, -(-beat_bytes(self.design.output) // 4)).view(np.uint8)
-        return self._judge(output, rows[:, : beat_bytes(self.design.output)], len(x))
+        size = beat_bytes(self.design.output_beat)
+        rows = words.reshape(-1, -(-size // 4)).view(np.uint8)
+        return self._judge(output, rows[:, :size], len(x))
+
+    def _tensors(self, beats: Beats) -> IntArray:
+        """The whole output tensors that beats carry."""
+        each, output = self.design.output_beats, self.design.output
+        whole = beats[: len(beats) // each * each]
+        return unpack(whole, self.design.output_beat).reshape(-1, *output.shape)
 
     def _write_stimulus(self, x: IntArray, path: Path) -> None:
-        size = beat_bytes(self.design.input)
+        beat = self.design.input_beat
+        size = beat_bytes(beat)
         with path.open("wb") as file:
-            for start in range(0, len(x), _ROWS_AT_ONCE):
-                beats = pack(x[start : start + _ROWS_AT_ONCE], self.design.input, noise=True)
+            step = max(1, _ELEMENTS_AT_ONCE // self.design.input.size)
+            for start in range(0, len(x), step):
+                rows = x[start : start + step].reshape(-1, *beat.shape)
+                beats = pack(rows, beat, noise=True)
                 words = np.zeros((len(beats), -(-size // 4) * 4), np.uint8)
                 words[:, :size] = beats
                 file.write(words.data)
@@ -213,14 +225,15 @@ class Simulator:
                 f"the simulation of {self.design.top} ended with {output[-200:]!r} instead of its "
                 "report: build it again"
             ) from None
-        if accepted < vectors:
-            faults.append(f"the design stopped: it took {accepted} of {vectors} vectors")
-        if emitted != accepted:
-            faults.append(f"{accepted} vectors went in and {emitted} results came out")
-        if dirty := dirty_padding(beats, self.design.output):
+        taken, given = accepted // self.design.input_beats, emitted // self.design.output_beats
+        if accepted < vectors * self.design.input_beats:
+            faults.append(f"the design stopped: it took {taken} of {vectors} vectors")
+        if emitted != taken * self.design.output_beats:
+            faults.append(f"{taken} vectors went in and {given} results came out")
+        if dirty := dirty_padding(beats, self.design.output_beat):
             faults.append(f"the padding of m_axis_tdata is not zero in {dirty} beats")
-        return _Run(beats, accepted, emitted, cycles, report["latency"] if emitted else None,
-                    report["interval"] if emitted > 1 else None, tuple(faults))  # fmt: skip
+        return _Run(beats, taken, given, cycles, report["latency"] if given else None,
+                    report["interval"] if given > 1 else None, tuple(faults))  # fmt: skip
 
 
 def build(design: Design, folder: str | os.PathLike[str], *, waves: bool = False) -> Simulator:

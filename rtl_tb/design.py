@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bitwright.models.errors import BitwrightError, StorageError
-from bitwright.models.graph import IntType, Value
+from bitwright.models.graph import IntType, Plan, Value, plan_from_json, plan_to_json
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -23,6 +23,23 @@ class Design:
     output: Value
     latency: int
     interval: int
+    input_beats: int = 1
+    """Beats of one input tensor."""
+    output_beats: int = 1
+    framed: bool = False
+    """Whether tlast marks the last beat of every tensor, rather than being passed along."""
+    plan: Plan | None = None
+    """The plan that it was emitted by; none for hardware of another origin."""
+
+    @property
+    def input_beat(self) -> Value:
+        """What one beat of the input carries: equal parts of the tensor, first elements first."""
+        return _part(self.input, self.input_beats)
+
+    @property
+    def output_beat(self) -> Value:
+        """What one beat of the output carries."""
+        return _part(self.output, self.output_beats)
 
     def to_json(self, graph_digest: str, form: str) -> str:
         """The design as the text of its `design.json`, with paths relative to the folder."""
@@ -36,6 +53,10 @@ class Design:
             "output": _value_to_json(self.output),
             "latency": self.latency,
             "interval": self.interval,
+            "input_beats": self.input_beats,
+            "output_beats": self.output_beats,
+            "framed": self.framed,
+            "plan": None if self.plan is None else plan_to_json(self.plan),
         }
         return json.dumps(tree, indent=1) + "\n"
 
@@ -63,6 +84,10 @@ def load_design(folder: str | os.PathLike[str]) -> Design:
             output=_value_from_json(tree["output"]),
             latency=int(tree["latency"]),
             interval=int(tree["interval"]),
+            input_beats=int(tree["input_beats"]),
+            output_beats=int(tree["output_beats"]),
+            framed=bool(tree["framed"]),
+            plan=None if tree["plan"] is None else plan_from_json(tree["plan"]),
         )
     except StorageError:
         raise
@@ -71,6 +96,10 @@ def load_design(folder: str | os.PathLike[str]) -> Design:
             f"{path} does not hold a design ({type(error).__name__}: {error}): make it with "
             "'bitwright rtl'"
         ) from None
+
+
+def _part(value: Value, beats: int) -> Value:
+    return value if beats == 1 else Value(value.name, (value.size // beats,), value.type)
 
 
 def _value_to_json(value: Value) -> dict[str, Any]:

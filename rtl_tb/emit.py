@@ -2,16 +2,22 @@
 
 import os
 import re
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from bitwright.models.errors import GraphError
-from bitwright.models.graph import Graph, Plan, Value, digest
+from bitwright.models.graph import Concat, Cycles, Graph, Plan, Value, cycles, digest
+from bitwright.models.graph.cycles import sized
+from bitwright.models.graph.cycles import timing as cycles_of
 from bitwright.models.graph.storage import replaced_folder
+from bitwright.models.graph.streams import OUTPUT, is_streamed
 from bitwright.rtl_tb.design import Design
+from bitwright.rtl_tb.folded import step_module
 from bitwright.rtl_tb.layers import layer
 from bitwright.rtl_tb.plain import plain_layer
+from bitwright.rtl_tb.streamed import streamed_top
 from bitwright.rtl_tb.text import describe
 
 Form = Literal["adder_graph", "plain"]
@@ -32,19 +38,39 @@ def emit(
     source, output = graph.input, graph.output
     write_layer = {"adder_graph": layer, "plain": plain_layer}[form]
     modules = {node.name: f"{graph.name}_{node.name}" for node in graph.nodes}
-    texts = {
-        modules[node.name]: write_layer(
-            graph, node, modules[node.name], plan.engines[node.name].stages
-        )
-        for node in graph.nodes
-    }
-    texts[graph.name] = _top(graph, plan, modules)
+    made = sized(graph, plan) if is_streamed(graph, plan) else None
+    if made is None:
+        timing = cycles(graph, plan)
+        lanes = source.size, output.size
+        texts = {
+            modules[node.name]: write_layer(
+                node,
+                graph.values[node.inputs[0]],
+                graph.intervals[node.inputs[0]],
+                modules[node.name],
+                plan.stages(node.name),
+            )
+            for node in graph.nodes
+        }
+        top = _top(graph, timing, modules)
+    else:
+        timing = cycles_of(graph, made).cycles
+        lanes = made.input_lanes, made.fifos[OUTPUT].lanes
+        texts = {
+            modules[step.node.name]: step_module(
+                graph, plan, block, step, modules[step.node.name], write_layer
+            )
+            for block in made.blocks
+            for step in block.steps
+            if not isinstance(step.node.op, Concat)  # wires of the top module
+        }
+        modules = {node: module for node, module in modules.items() if module in texts}
+        top = streamed_top(graph, made, timing, modules)
+    texts[graph.name] = top
     cells = resources.files("bitwright.rtl_tb") / "lib"
     if clash := sorted(name for name in texts if (cells / f"{name}.sv").is_file()):
         raise GraphError(f"module {clash[0]} would hide a library cell: rename graph {graph.name}")
-    used = sorted(
-        {name for text in texts.values() for name in re.findall(r"\bbw_\w+(?= #\()", text)}
-    )
+    used = _cells(texts.values())
     names = [f"lib/{name}.sv" for name in used] + [f"{module}.sv" for module in texts]
     design = Design(
         folder=Path(folder),
@@ -53,8 +79,12 @@ def emit(
         modules=modules,
         input=source,
         output=output,
-        latency=plan.latency,
-        interval=plan.interval,
+        latency=timing.latency,
+        interval=timing.interval,
+        input_beats=source.size // lanes[0],
+        output_beats=output.size // lanes[1],
+        framed=made is not None,
+        plan=plan,
     )
     with replaced_folder(Path(folder), "design.json") as fresh:
         (fresh / "lib").mkdir()
@@ -66,7 +96,19 @@ def emit(
     return design
 
 
-def _top(graph: Graph, plan: Plan, modules: dict[str, str]) -> str:
+def _cells(texts: Iterable[str]) -> list[str]:
+    """The library cells that the texts instantiate, and those that these do."""
+    cells = resources.files("bitwright.rtl_tb") / "lib"
+    found: set[str] = set()
+    left = list(texts)
+    while left:
+        for name in set(re.findall(r"^\s*(bw_\w+) #\(", left.pop(), re.MULTILINE)) - found:
+            found.add(name)
+            left.append((cells / f"{name}.sv").read_text())
+    return sorted(found)
+
+
+def _top(graph: Graph, timing: Cycles, modules: dict[str, str]) -> str:
     source, output = graph.input, graph.output
     in_bits, out_bits = _bytes(source), _bytes(output)
     width = max(len(str(in_bits - 1)), len(str(out_bits - 1))) + 4
@@ -74,7 +116,7 @@ def _top(graph: Graph, plan: Plan, modules: dict[str, str]) -> str:
     bit = " " * width
     lines = [
         f"// {graph.name}: one whole vector a beat, element 0 in the lowest bits, AXI4-Stream.",
-        f"// Latency {plan.latency} cycles, initiation interval {plan.interval}.",
+        f"// Latency {timing.latency} cycles, initiation interval {timing.interval}.",
         f"module {graph.name} (",
         f"  input  logic {bit} clk_i,",
         f"  input  logic {bit} rst_ni,  // synchronous, active low",

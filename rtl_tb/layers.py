@@ -7,7 +7,6 @@ product: thousands of two-operand additions read better as one line each than as
 import numpy as np
 from typing_extensions import assert_never
 
-from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
     Add,
     ArgMax,
@@ -15,7 +14,6 @@ from bitwright.models.graph import (
     Concat,
     Conv2d,
     Dense,
-    Graph,
     Interval,
     IntType,
     Lookup,
@@ -38,16 +36,20 @@ from bitwright.rtl_tb.text import (
     literal,
     pipe,
     registered,
+    resized,
+    wiring,
 )
 
 
-def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
-    """The source text of a node's module.
+def layer(
+    node: Node, source: Value, interval: Interval, module: str, stages: int, streamed: bool = False
+) -> str:
+    """The source text of the module of a node that makes one beat of one beat.
 
+    source, node.output: what a beat carries. interval: what can reach each of its channels.
+    streamed: between blocks and FIFOs, and without a handshake of its own.
     Raises UnsupportedError where the adder-graph solver cannot take the node's constants.
     """
-    source = graph.values[node.inputs[0]]
-    interval = graph.intervals[source.name]
     op = node.op
     match op:
         case Dense():
@@ -65,21 +67,26 @@ def layer(graph: Graph, node: Node, module: str, stages: int) -> str:
             note = f"{op.table.shape[1]} entries a table"
             body = _lookup_layer(op, source, node.output, stages)
         case BitPlanes():
-            return bit_planes(op, node, module, source)
-        case Conv2d() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
-            raise UnsupportedError(f"node {node.name} ({node.kind}) has no hardware yet")
+            return bit_planes(op, node, module, source, streamed)
+        case Reshape():
+            return reshape(node, module, source, streamed)
+        case ArgMax():
+            note = "the first of the largest"
+            body = "\n".join(arg_max(source, node.output)) + registered(node.output, stages)
+        case Conv2d() | MaxPool() | SumPool() | Add() | Concat():
+            raise ValueError(f"node {node.name} ({node.kind}) does not make one beat of one beat")
         case _:
             assert_never(op)
     plural = "stage" if stages == 1 else "stages"
     return (
         f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)}\n"
         f"// {note}; {stages} pipeline {plural}.\n"
-        f"module {module} (\n{layer_ports(source, node.output)});\n"
-        f"{pipe(stages)}\n{body}endmodule\n"
+        f"module {module} (\n{layer_ports(source, node.output, streamed)});\n"
+        f"{pipe(stages, streamed)}\n{body}endmodule\n"
     )
 
 
-def bit_planes(op: BitPlanes, node: Node, module: str, source: Value) -> str:
+def bit_planes(op: BitPlanes, node: Node, module: str, source: Value, streamed: bool) -> str:
     """The source text of a module that is only wiring, the same in every form."""
     width = source.type.width
     picked = [f"data_i[{i * width + plane}]" for i in range(source.size) for plane in op.planes]
@@ -92,12 +99,44 @@ def bit_planes(op: BitPlanes, node: Node, module: str, source: Value) -> str:
     return (
         f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)}\n"
         f"// Bits {', '.join(map(str, op.planes))} of every element; wiring, no register.\n"
-        f"module {module} (\n{layer_ports(source, node.output)});\n"
+        f"module {module} (\n{layer_ports(source, node.output, streamed)});\n"
         f"  wire unused = &{concatenation(['clk_i', 'rst_ni', *dropped], 6)};\n\n"
         f"  assign data_o = {concatenation(picked, 6)};\n"
-        "  assign valid_o = valid_i;\n  assign last_o = last_i;\n  assign ready_o = ready_i;\n"
-        "endmodule\n"
+        f"{wiring(streamed)}endmodule\n"
     )
+
+
+def reshape(node: Node, module: str, source: Value, streamed: bool) -> str:
+    """The source text of a module that passes its elements on, in the output's type."""
+    made = node.output.type
+    parts = [resized("data_i", i, source.type, made) for i in range(source.size)]
+    dropped = [
+        element("data_i", i, source.type.width)
+        for i in range(source.size)
+        if made.width < source.type.width
+    ]
+    return (
+        f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)}; wiring.\n"
+        f"module {module} (\n{layer_ports(source, node.output, streamed)});\n"
+        f"  wire unused = &{concatenation(['clk_i', 'rst_ni', *dropped], 6)};\n\n"
+        f"  assign data_o = {concatenation(parts, 6)};\n"
+        f"{wiring(streamed)}endmodule\n"
+    )
+
+
+def arg_max(source: Value, output: Value) -> list[str]:
+    """One bw_argmax for every group of channels."""
+    return [
+        f"""\
+  wire [{output.type.width - 1}:0] y{i};
+  bw_argmax #(
+    .Channels({source.channels}), .Width({source.type.width}), .Signed({int(source.type.signed)}), \
+.OutWidth({output.type.width})
+  ) u_y{i} (
+    .data_i({element("data_i", i, source.channels * source.type.width)}), .data_o(y{i})
+  );"""
+        for i in range(source.size // source.channels)
+    ]
 
 
 def _lookup_layer(op: Lookup, source: Value, output: Value, stages: int) -> str:

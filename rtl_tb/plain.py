@@ -6,7 +6,6 @@ checks the other. It is for simulation; synthesis gives it several times the are
 
 from typing_extensions import assert_never
 
-from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
     Add,
     ArgMax,
@@ -14,7 +13,7 @@ from bitwright.models.graph import (
     Concat,
     Conv2d,
     Dense,
-    Graph,
+    Interval,
     Lookup,
     MaxPool,
     Node,
@@ -25,7 +24,7 @@ from bitwright.models.graph import (
     Value,
     decode,
 )
-from bitwright.rtl_tb.layers import bit_planes
+from bitwright.rtl_tb.layers import arg_max, bit_planes, reshape
 from bitwright.rtl_tb.text import (
     concatenation,
     describe,
@@ -37,29 +36,34 @@ from bitwright.rtl_tb.text import (
 )
 
 
-def plain_layer(graph: Graph, node: Node, module: str, stages: int) -> str:
+def plain_layer(
+    node: Node, source: Value, interval: Interval, module: str, stages: int, streamed: bool = False
+) -> str:
     """The source text of a node's module in the plain form, with the same ports and latency."""
-    source, output = graph.values[node.inputs[0]], node.output
-    op = node.op
+    output, op = node.output, node.op
     match op:
         case Dense():
             lines = _dots(op, source, output)
         case Threshold():
             lines = _thresholds(op, source, output)
         case Requantize():
-            low, high = graph.intervals[source.name].bounds
+            low, high = interval.bounds
             lines = _requantisers(op, source, output, max(-low, high))
         case Lookup():
             lines = _lookups(op, source, output)
         case BitPlanes():
-            return bit_planes(op, node, module, source)
-        case Conv2d() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
-            raise UnsupportedError(f"node {node.name} ({node.kind}) has no hardware yet")
+            return bit_planes(op, node, module, source, streamed)
+        case Reshape():
+            return reshape(node, module, source, streamed)
+        case ArgMax():
+            lines = arg_max(source, output)
+        case Conv2d() | MaxPool() | SumPool() | Add() | Concat():
+            raise ValueError(f"node {node.name} ({node.kind}) does not make one beat of one beat")
         case _:
             assert_never(op)
     return (
         f"// {node.name}: {node.kind}, {describe(source)} -> {describe(output)}, plain form.\n"
-        f"module {module} (\n{layer_ports(source, output)});\n{pipe(stages)}\n"
+        f"module {module} (\n{layer_ports(source, output, streamed)});\n{pipe(stages, streamed)}\n"
         + "\n".join(lines)
         + registered(output, stages)
         + "endmodule\n"

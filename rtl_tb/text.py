@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bitwright.models.graph import Value
+from bitwright.models.graph import IntType, Value
 
 LINE = 100
 
@@ -18,6 +18,14 @@ def element(bus: str, index: int, width: int, low_bits: int | None = None) -> st
     """One element of a bus whose elements are `width` bits wide, or only its lowest bits."""
     kept = width if low_bits is None else low_bits
     return f"{bus}[{index * width + kept - 1}:{index * width}]"
+
+
+def resized(bus: str, index: int, kind: IntType, made: IntType) -> str:
+    """One element of a bus in another type, which can hold it."""
+    if made.width <= kind.width:
+        return element(bus, index, kind.width, made.width)
+    one = element(bus, index, kind.width)
+    return f"{made.width}'($signed({one}))" if kind.signed else f"{made.width}'({one})"
 
 
 def concatenation(parts: Sequence[str], indent: int) -> str:
@@ -46,23 +54,43 @@ def describe(value: Value) -> str:
     return f"{value.size} x {value.type}"
 
 
-def layer_ports(source: Value, output: Value) -> str:
-    """The ports that every layer module has: a vector in, a vector out, each with its handshake."""
+def layer_ports(source: Value, output: Value, streamed: bool) -> str:
+    """The ports that every layer module has: a beat in, a beat out.
+
+    streamed: without the handshake, which blocks and FIFOs do for the layers between them.
+    """
     width = max(len(str(source.bits - 1)), len(str(output.bits - 1))) + 4
     data_in, data_out = f"[{source.bits - 1}:0]".rjust(width), f"[{output.bits - 1}:0]".rjust(width)
     bit = " " * width
-    return f"""\
-  input  logic {bit} clk_i,
-  input  logic {bit} rst_ni,
-  input  logic {data_in} data_i,  // {describe(source)}
-  input  logic {bit} valid_i,
-  input  logic {bit} last_i,
-  output logic {bit} ready_o,
-  output logic {data_out} data_o,  // {describe(output)}
-  output logic {bit} valid_o,
-  output logic {bit} last_o,
-  input  logic {bit} ready_i
-"""
+    lines = [
+        f"  input  logic {bit} clk_i",
+        f"  input  logic {bit} rst_ni",
+        f"  input  logic {data_in} data_i",
+        f"  input  logic {bit} valid_i",
+        f"  input  logic {bit} last_i",
+        f"  output logic {bit} ready_o",
+        f"  output logic {data_out} data_o",
+        f"  output logic {bit} valid_o",
+        f"  output logic {bit} last_o",
+        f"  input  logic {bit} ready_i",
+    ]
+    if streamed:
+        lines = [
+            line for line in lines if not line.endswith(("last_i", "ready_o", "last_o", "ready_i"))
+        ]
+    notes = {"data_i": describe(source), "data_o": describe(output)}
+    text = []
+    for line in lines:
+        note = notes.get(line.split()[-1])
+        text.append(line + ("" if line is lines[-1] else ",") + (f"  // {note}" if note else ""))
+    return "\n".join(text) + "\n"
+
+
+def wiring(streamed: bool) -> str:
+    """The handshake of a module without registers."""
+    names = ("valid",) if streamed else ("valid", "last")
+    text = "".join(f"  assign {name}_o = {name}_i;\n" for name in names)
+    return text if streamed else text + "  assign ready_o = ready_i;\n"
 
 
 def registered(output: Value, stages: int) -> str:
@@ -76,8 +104,16 @@ def registered(output: Value, stages: int) -> str:
 """
 
 
-def pipe(stages: int) -> str:
+def pipe(stages: int, streamed: bool) -> str:
     """The pipeline control of a layer, which makes `enable`."""
+    if streamed:
+        return f"""\
+  logic enable, unused_ready, unused_last;
+  bw_pipe #(.Stages({stages})) u_pipe (
+    .clk_i, .rst_ni, .valid_i, .last_i(1'b0), .ready_o(unused_ready), .enable_o(enable), .valid_o,
+    .last_o(unused_last), .ready_i(1'b1)
+  );
+"""
     return f"""\
   logic enable;
   bw_pipe #(.Stages({stages})) u_pipe (

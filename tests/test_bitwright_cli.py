@@ -101,8 +101,9 @@ def test_rtl(bitwright: Command, graph: Path, tmp_path: Path) -> None:
     said = bitwright("rtl", graph, "-o", tmp_path / "rtl", "--form", "plain", "--json")
     assert said["top"] == "net"
     assert all(Path(file).is_file() for file in said["files"])
-    assert said["latency"] == sum(said["stages"].values())
-    assert set(said["stages"]) == {node.name for node in load(graph).nodes}
+    engines = said["plan"]["engines"]
+    assert said["latency"] == sum(engine["stages"] for engine in engines.values())
+    assert set(engines) == {node.name for node in load(graph).nodes}
 
 
 def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:

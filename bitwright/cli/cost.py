@@ -30,10 +30,10 @@ def estimate(
     from bitwright.models.graph import load
     from bitwright.tables import cost_table
 
-    plan, estimated = plan_and_estimate(load(graph), target, clock)
+    _, estimated = plan_and_estimate(load(graph), target, clock)
     both = cost(estimated)
     clocks = {"asked": clock, "estimated": estimated.clock_mhz}
-    result = {"cost": both, "latency": plan.latency, "ii": plan.interval, "clock_mhz": clocks}
+    result = {"cost": both, "latency": estimated.latency, "ii": estimated.ii, "clock_mhz": clocks}
     show(result, as_json, cost_table(both, clocks))
 
 
@@ -60,11 +60,11 @@ def synth(
 
     known = load(graph)
     emitted = design_in(known, design)
-    plan, estimated = plan_and_estimate(known, target, clock)
-    if plan.latency != emitted.latency:
+    _, estimated = plan_and_estimate(known, target, clock)
+    if estimated.latency != emitted.latency:
         raise InputError(
             f"{design} has a latency of {emitted.latency} cycles, and {clock:g} MHz on {target} "
-            f"asks for {plan.latency}: give the --target and --clock that it was made with"
+            f"asks for {estimated.latency}: give the --target and --clock that it was made with"
         )
     with Steps().step("synthesise with Yosys") as step:
         measured = measure_design(emitted, target, step.progress)

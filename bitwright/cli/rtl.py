@@ -42,7 +42,7 @@ def rtl(
       bitwright rtl out/graph -o out/rtl --target xcup --clock 400
       bitwright rtl out/graph -o out/rtl_plain --form plain
     """
-    from bitwright.models.graph import load
+    from bitwright.models.graph import load, plan_to_json
     from bitwright.rtl_tb import emit
     from bitwright.tables import design_table
 
@@ -55,7 +55,7 @@ def rtl(
         "files": list(design.files),
         "latency": design.latency,
         "ii": design.interval,
-        "stages": {name: engine.stages for name, engine in plan.engines.items()},
+        "plan": plan_to_json(plan),
     }
     show(result, as_json, design_table(design, plan))
 

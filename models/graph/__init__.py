@@ -18,6 +18,9 @@ real = scale * (integer + offset).
     requantisation.py  exact thresholds, and multiply-add-shift equal to them
     passes.py          graph to graph
     plan.py            how nodes become hardware: engine, pipeline, target, clock
+    plan_storage.py    a plan as a file
+    streams.py         the blocks and FIFOs that a plan makes, and the beats between them
+    cycles.py          when every beat moves: exact latency and initiation interval
     boundary.py        reals to integers and back
     storage.py         a graph as a folder
 """
@@ -34,6 +37,7 @@ from bitwright.models.graph.codecs import (
     stored_bits,
     weight_width,
 )
+from bitwright.models.graph.cycles import Cycles, cycles
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import (
     Add,
@@ -54,7 +58,13 @@ from bitwright.models.graph.ops import (
     Window,
 )
 from bitwright.models.graph.passes import PASSES, optimise
-from bitwright.models.graph.plan import TARGETS, Engine, Plan, Target, Unrolled
+from bitwright.models.graph.plan import TARGETS, Engine, Folded, Plan, Target, Unrolled
+from bitwright.models.graph.plan_storage import (
+    load_plan,
+    plan_from_json,
+    plan_to_json,
+    save_plan,
+)
 from bitwright.models.graph.ranges import Interval, operands, output_interval, partial_sums
 from bitwright.models.graph.reference import Reference, evaluate, trace
 from bitwright.models.graph.requantisation import as_requantize, derive_threshold
@@ -73,8 +83,10 @@ __all__ = [
     "Codec",
     "Concat",
     "Conv2d",
+    "Cycles",
     "Dense",
     "Engine",
+    "Folded",
     "Graph",
     "IntArray",
     "IntType",
@@ -98,19 +110,24 @@ __all__ = [
     "Value",
     "Window",
     "as_requantize",
+    "cycles",
     "decode",
     "dequantise",
     "derive_threshold",
     "digest",
     "evaluate",
     "load",
+    "load_plan",
     "operands",
     "optimise",
     "output_interval",
     "output_shape",
     "partial_sums",
+    "plan_from_json",
+    "plan_to_json",
     "quantise",
     "save",
+    "save_plan",
     "stored_bits",
     "trace",
     "weight_width",

@@ -140,6 +140,23 @@ def stored_bits(codec: Codec) -> int:
             assert_never(codec)
 
 
+def distinct_outputs(codec: Codec) -> int:
+    """The number n for which output o always has the weights of output o mod n; n divides them.
+
+    Tiles that are whole outputs repeat after outputs / copies: their dot products need computing
+    once (Tiled Bit Networks, arXiv 2407.12075).
+    """
+    match codec:
+        case Plain() | Codebook():
+            return int(decode(codec).shape[1])
+        case Tiled():
+            inputs, outputs = codec.shape
+            distinct = len(codec.tile) // math.gcd(len(codec.tile), inputs)
+            return distinct if outputs % distinct == 0 else outputs
+        case _:
+            assert_never(codec)
+
+
 def weight_width(codec: Codec) -> int:
     """Bits of one decoded weight in two's complement, or 1 where weights are -1 and +1."""
     match codec:

@@ -70,11 +70,13 @@ def choose_requantisation(graph: Graph) -> Graph:
     for node in graph.nodes:
         if isinstance(node.op, Threshold):
             source = graph.values[node.inputs[0]]
-            other = as_requantize(node.op, node.output.type, graph.intervals[source.name])
-            if other is not None and effort(other, source, node.output) < effort(
-                node.op, source, node.output
-            ):
-                node = replace(node, op=other)
+            now = effort(node.op, source, node.output)
+            # No requantiser is cheaper than one that multiplies by one and adds nothing.
+            least = Requantize(np.ones_like(node.op.base), np.zeros_like(node.op.base), 0)
+            if now > effort(least, source, node.output):
+                other = as_requantize(node.op, node.output.type, graph.intervals[source.name])
+                if other is not None and effort(other, source, node.output) < now:
+                    node = replace(node, op=other)
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes))
 

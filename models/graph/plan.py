@@ -4,9 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from typing_extensions import assert_never
+
 from bitwright.models.errors import GraphError
+from bitwright.models.graph.codecs import distinct_outputs
 from bitwright.models.graph.graph import Graph
-from bitwright.models.graph.ops import BitPlanes
+from bitwright.models.graph.ops import (
+    Add,
+    ArgMax,
+    BitPlanes,
+    Concat,
+    Conv2d,
+    Dense,
+    Lookup,
+    MaxPool,
+    Node,
+    Requantize,
+    Reshape,
+    SumPool,
+    Threshold,
+)
+from bitwright.models.graph.types import Value
 
 Target = Literal["xc7", "xcup", "ecp5", "ice40"]
 """Device families: Xilinx 7-series, Xilinx UltraScale+, Lattice ECP5, Lattice iCE40."""
@@ -16,27 +34,50 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 
 @dataclass(frozen=True, slots=True)
 class Unrolled:
-    """Every operation its own hardware, one vector a cycle; `stages` registers from in to out.
+    """Every operation its own hardware, constants wired in; `stages` registers from in to out.
 
-    Only wiring (`BitPlanes`) may have no stage, and always has none.
+    It takes one vector a cycle, of an image one pixel (all channels of a position). Only wiring
+    (`BitPlanes`, `Concat`, `Reshape`) may have no stage, and always has none.
     """
 
     stages: int = 1
+
+    def __str__(self) -> str:
+        return "wiring" if self.stages == 0 else f"unrolled, {self.stages} stages"
 
     def __post_init__(self) -> None:
         if not 0 <= self.stages <= 64:
             raise GraphError(f"an unrolled node of {self.stages} pipeline stages: give it 0 to 64")
 
 
-Engine = Unrolled
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Hardware used again and again: `pe` outputs at a time, each from `simd` inputs at a time.
+
+    A matrix product then takes inputs / simd x outputs / pe cycles, and its weights lie in a
+    memory. Operations on single channels have no simd: they take `pe` channels a cycle.
+    """
+
+    pe: int = 1
+    simd: int = 1
+
+    def __str__(self) -> str:
+        return f"folded, pe {self.pe}, simd {self.simd}"
+
+    def __post_init__(self) -> None:
+        if min(self.pe, self.simd) < 1:
+            raise GraphError(f"a folded node of pe {self.pe} and simd {self.simd}: both are >= 1")
+
+
+Engine = Unrolled | Folded
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Plan:
     """An engine for every node, and the clock and device family that it was made for.
 
-    The plan fixes the cycles exactly; whether the clock is met is the cost model's estimate and
-    the tools' measurement.
+    The plan fixes the cycles exactly (`cycles.py`); whether the clock is met is the cost model's
+    estimate and the tools' measurement.
     """
 
     engines: Mapping[str, Engine]
@@ -56,21 +97,68 @@ class Plan:
             odd = ", ".join(sorted(set(self.engines) ^ names))
             raise GraphError(f"plan and graph {graph.name} disagree about the nodes {odd}")
         for node in graph.nodes:
-            stages = self.engines[node.name].stages
-            if (stages == 0) != isinstance(node.op, BitPlanes):
-                raise GraphError(
-                    f"node {node.name} ({node.kind}) has {stages} pipeline stages: "
-                    "wiring has none, everything else at least one"
-                )
-        if self.latency == 0:
+            engine = self.engines[node.name]
+            match engine:
+                case Unrolled():
+                    _check_unrolled(node, engine)
+                case Folded():
+                    _check_folded(node, engine, graph.values[node.inputs[0]])
+                case _:
+                    assert_never(engine)
+        if all(is_wiring(node) for node in graph.nodes):
             raise GraphError(f"graph {graph.name} is only wiring: there is no hardware to make")
 
-    @property
-    def latency(self) -> int:
-        """Clock cycles from the edge that takes a vector in to the edge that can take it out."""
-        return sum(engine.stages for engine in self.engines.values())
+    def stages(self, node: str) -> int:
+        """Pipeline stages of a node that is unrolled. Raises GraphError for a folded one."""
+        engine = self.engines[node]
+        if isinstance(engine, Folded):
+            raise GraphError(f"node {node} is folded, and has no pipeline stages of its own")
+        return engine.stages
 
-    @property
-    def interval(self) -> int:
-        """Initiation interval: cycles between two vectors at full rate."""
-        return 1
+
+def is_wiring(node: Node) -> bool:
+    """Whether the node is connections alone, without logic or registers."""
+    return isinstance(node.op, BitPlanes | Concat | Reshape)
+
+
+def _check_unrolled(node: Node, engine: Unrolled) -> None:
+    if (engine.stages == 0) != is_wiring(node):
+        raise GraphError(
+            f"node {node.name} ({node.kind}) has {engine.stages} pipeline stages: wiring has none, "
+            "everything else at least one"
+        )
+
+
+def _check_folded(node: Node, engine: Folded, source: Value) -> None:
+    op = node.op
+    match op:
+        case Dense():
+            _check_divides(node, "simd", engine.simd, source.channels, "inputs")
+            _check_divides(node, "pe", engine.pe, distinct_outputs(op.weights), "distinct outputs")
+        case Conv2d():
+            inputs = source.channels if is_depthwise(op) else op.channels // op.groups
+            parallel = ("simd", engine.simd, 1 if is_depthwise(op) else inputs, "inputs of a group")
+            _check_divides(node, *parallel)
+            outputs = distinct_outputs(op.weights) if op.groups == 1 else len(op.bias) // op.groups
+            outputs = len(op.bias) if is_depthwise(op) else outputs
+            _check_divides(node, "pe", engine.pe, outputs, "distinct outputs of a group")
+        case Threshold() | Requantize() | Lookup() | MaxPool() | SumPool() | Add():
+            _check_divides(node, "simd", engine.simd, 1, "input of each channel")
+            _check_divides(node, "pe", engine.pe, node.output.channels, "channels")
+        case BitPlanes() | Concat() | Reshape() | ArgMax():
+            raise GraphError(f"node {node.name} ({node.kind}) cannot be folded: plan it Unrolled")
+        case _:
+            assert_never(op)
+
+
+def is_depthwise(op: Conv2d) -> bool:
+    """Whether every channel has one filter of its own."""
+    return op.groups == op.channels == len(op.bias) and op.groups > 1
+
+
+def _check_divides(node: Node, what: str, value: int, whole: int, of: str) -> None:
+    if whole % value:
+        raise GraphError(
+            f"node {node.name} ({node.kind}) has {what} {value}, which does not divide its {whole} "
+            f"{of}: choose a divisor"
+        )

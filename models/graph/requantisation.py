@@ -106,8 +106,13 @@ def as_requantize(op: Threshold, kind: IntType, interval: Interval) -> Requantiz
         return None
     roundings: tuple[Rounding, ...] = ("floor", "half_even")  # the cheaper one first
     for rounding in roundings:
-        fits = [fit for c in channels if (fit := c.fit(rounding)) is not None]
-        if len(fits) == len(channels):
+        slopes = _slopes(channels, rounding)
+        fits = []
+        for channel, slope in zip(channels, slopes, strict=True):
+            if (fit := channel.fit(slope, rounding)) is None:
+                break
+            fits.append(fit)
+        else:
             shift = max(s for _, _, s in fits)
             multiplier = np.array([m << (shift - s) for m, _, s in fits])
             bias = np.array([b << (shift - s) for _, b, s in fits])
@@ -158,11 +163,10 @@ class _Steps:
         """Whether only one level can occur."""
         return not set(self.yes_level) & set(self.no_level)
 
-    def fit(self, rounding: Rounding) -> tuple[int, int, int] | None:
+    def fit(self, slope: float, rounding: Rounding) -> tuple[int, int, int] | None:
         """(multiplier, bias, shift) making exactly these steps, at the smallest shift found."""
         if self.constant:
             return 0, int(self.yes_level[-1]) if len(self.yes_level) else self.lowest, 0
-        slope = self._slope(rounding)
         # What fits at one shift fits, doubled, at the next: search for the smallest by bisection.
         best, least, most = None, 0, _MAX_SHIFT
         while least <= most:
@@ -173,24 +177,6 @@ class _Steps:
             else:
                 best, most = (self.sign * found[0], found[1], shift), shift - 1
         return best
-
-    def _slope(self, rounding: Rounding) -> float:
-        """The real slope that leaves the bias the widest choice (which is concave in the slope)."""
-        half = 0.0 if rounding == "floor" else 0.5
-
-        def room(slope: float) -> float:
-            upper = (self.no_level - half - slope * self.no).min()
-            return float(upper - (self.yes_level - half - slope * self.yes).max())
-
-        # More than one level in less than one step of x needs a steeper slope than one to one.
-        low, high = 0.0, float(self.highest - self.lowest + 1)
-        for _ in range(120):
-            third = (high - low) / 3
-            if room(low + third) < room(high - third):
-                low += third
-            else:
-                high -= third
-        return (low + high) / 2
 
     def _fit_at(self, slope: float, shift: int, rounding: Rounding) -> tuple[int, int] | None:
         centre = round(slope * 2**shift)
@@ -205,6 +191,40 @@ class _Steps:
             if m > 0 and low <= high:
                 return m, _roundest(low, high)
         return None
+
+
+def _slopes(channels: Sequence[_Steps], rounding: Rounding) -> npt.NDArray[np.float64]:
+    """For each channel the real slope that leaves the bias the widest choice (it is concave)."""
+    half = 0.0 if rounding == "floor" else 0.5
+    slopes = np.zeros(len(channels))
+    found = [i for i, c in enumerate(channels) if not c.constant]
+    if not found:
+        return slopes
+    chosen = [channels[i] for i in found]
+    yes, yes_level = _stacked([c.yes for c in chosen]), _stacked([c.yes_level for c in chosen])
+    no, no_level = _stacked([c.no for c in chosen]), _stacked([c.no_level for c in chosen])
+
+    def room(slope: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        upper = (no_level - half - slope[:, None] * no).min(axis=1)
+        made: npt.NDArray[np.float64] = upper - (yes_level - half - slope[:, None] * yes).max(
+            axis=1
+        )
+        return made
+
+    # More than one level in less than one step of x needs a steeper slope than one to one.
+    low, high = np.zeros(len(chosen)), np.array([c.highest - c.lowest + 1.0 for c in chosen])
+    for _ in range(120):
+        third = (high - low) / 3
+        rises = room(low + third) < room(high - third)
+        low, high = np.where(rises, low + third, low), np.where(rises, high, high - third)
+    slopes[found] = (low + high) / 2
+    return slopes
+
+
+def _stacked(rows: Sequence[IntArray]) -> IntArray:
+    """Rows of different lengths as one array, their last element repeated."""
+    longest = max(len(row) for row in rows)
+    return np.stack([np.pad(row, (0, longest - len(row)), mode="edge") for row in rows])
 
 
 def _target(level: IntArray, shift: int, rounding: Rounding) -> IntArray:

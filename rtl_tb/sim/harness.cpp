@@ -87,14 +87,25 @@ bool is_last(uint64_t seed, uint64_t beat) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 7) {
-        std::fprintf(stderr, "usage: %s IN OUT BEATS SEED PATIENCE WAVES (0, - for none)\n", argv[0]);
+    if (argc != 10) {
+        std::fprintf(stderr,
+                     "usage: %s IN OUT TENSORS SEED PATIENCE WAVES IN_BEATS OUT_BEATS FRAMED\n"
+                     "SEED 0 for no pauses, WAVES - for none, beats of a tensor; FRAMED 1 if\n"
+                     "tlast marks the last beat of every tensor, 0 if it is passed along\n",
+                     argv[0]);
         return 2;
     }
     const char *in_path = argv[1], *out_path = argv[2], *waves_path = argv[6];
-    const uint64_t beats = std::strtoull(argv[3], nullptr, 10);
     const uint64_t seed = std::strtoull(argv[4], nullptr, 10);
     const uint64_t patience = std::strtoull(argv[5], nullptr, 10);
+    const uint64_t in_each = std::strtoull(argv[7], nullptr, 10);
+    const uint64_t out_each = std::strtoull(argv[8], nullptr, 10);
+    const bool framed = argv[9][0] == '1';
+    const uint64_t beats = std::strtoull(argv[3], nullptr, 10) * in_each;
+    const uint64_t out_beats = beats / in_each * out_each;
+    const auto out_is_last = [&](uint64_t beat) {
+        return framed ? beat % out_each == out_each - 1 : is_last(seed, beat);
+    };
 
     Verilated::randReset(2);  // registers without a reset begin at random
     Verilated::randSeed(static_cast<int>(seed % 0x7fffffff) + 1);
@@ -145,7 +156,8 @@ int main(int argc, char** argv) {
     Rule valid_held{"m_axis_tvalid dropped before the handshake"};
     Rule data_held{"m_axis_tdata changed while stalled"};
     Rule last_held{"m_axis_tlast changed while stalled"};
-    Rule last_right{"m_axis_tlast differs from that of the vector that went in"};
+    Rule last_right{framed ? "m_axis_tlast is not on the last beat of a tensor alone"
+                           : "m_axis_tlast differs from that of the vector that went in"};
     Rule not_early{"a beat came out that no vector accounts for"};
 
     uint64_t accepted = 0, emitted = 0, cycle = 0, idle = 0, drain = 0;
@@ -155,7 +167,8 @@ int main(int argc, char** argv) {
     Random noise{seed + 7};
 
     // Ends when all is done and quiet, when nothing moves, or when beats come out of nothing.
-    while (drain < kDrainCycles && idle < patience && emitted < accepted + kDrainCycles) {
+    const auto begun = [&] { return (accepted + in_each - 1) / in_each * out_each; };
+    while (drain < kDrainCycles && idle < patience && emitted < begun() + kDrainCycles) {
         // The source may withhold a beat, but keeps one that it has offered.
         offering = accepted < beats && (offering || !source.now());
         top->s_axis_tvalid = offering;
@@ -185,15 +198,17 @@ int main(int argc, char** argv) {
             held_last = top->m_axis_tlast;
         }
         if (gives) {
-            not_early.check(emitted < accepted, emitted);
-            last_right.check(top->m_axis_tlast == is_last(seed, emitted), emitted);
-            if (emitted == 0) {
-                latency = cycle - first_in;
-            } else if (cycle - previous_out > interval) {
-                interval = cycle - previous_out;
+            not_early.check(emitted < begun(), emitted);
+            last_right.check(top->m_axis_tlast == out_is_last(emitted), emitted);
+            if (emitted % out_each == out_each - 1) {  // a whole tensor
+                if (emitted < out_each) {
+                    latency = cycle - first_in;
+                } else if (cycle - previous_out > interval) {
+                    interval = cycle - previous_out;
+                }
+                previous_out = cycle;
             }
-            previous_out = cycle;
-            if (emitted < beats) {
+            if (emitted < out_beats) {
                 std::memcpy(record.data(), out.at, out.bytes);
                 if (std::fwrite(record.data(), out_stride, 1, out_file) != 1)
                     fail("write", out_path);
@@ -205,7 +220,7 @@ int main(int argc, char** argv) {
             offering = false;
         }
         idle = takes || gives ? 0 : idle + 1;
-        drain = accepted == beats && emitted >= beats ? drain + 1 : 0;
+        drain = accepted == beats && emitted >= out_beats ? drain + 1 : 0;
         half_period(true);
         ++cycle;
     }

@@ -1,0 +1,103 @@
+"""A plan as a file: JSON that people read and edit.
+
+{"target": "xc7", "clock_mhz": 200.0,
+ "engines": {"conv1": {"pe": 4, "simd": 3}, "relu1": {"pe": 4, "simd": 1}, "fc": {"stages": 2}}}
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import assert_never
+
+from bitwright.models.errors import BitwrightError, StorageError
+from bitwright.models.graph.plan import Engine, Folded, Plan, Unrolled
+
+_MAX_BYTES = 16 << 20
+
+Json = dict[str, Any]
+
+
+def plan_to_json(plan: Plan) -> Json:
+    """The plan as what `json.dumps` takes."""
+    engines = {name: _engine_to_json(engine) for name, engine in plan.engines.items()}
+    return {"target": plan.target, "clock_mhz": plan.clock_mhz, "engines": engines}
+
+
+def plan_from_json(tree: Any) -> Plan:
+    """The plan in a JSON tree.
+
+    Raises StorageError where it is not one, with the node that is wrong.
+    """
+    try:
+        unknown = sorted(set(tree) - {"target", "clock_mhz", "engines"})
+        if unknown:
+            raise StorageError(f"a plan has no {unknown[0]!r}: it is target, clock_mhz and engines")
+        engines = {str(name): _engine_from_json(name, e) for name, e in tree["engines"].items()}
+        return Plan(engines, tree["target"], float(tree["clock_mhz"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(
+            f"not a plan ({type(error).__name__}: {error}): make one with 'bitwright plan'"
+        ) from None
+
+
+def save_plan(plan: Plan, file: str | os.PathLike[str]) -> None:
+    """Write a plan beside the file's place and rename it. Raises StorageError."""
+    path = Path(file)
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}-", delete=False
+        ) as made:
+            temporary = made.name
+            made.write(json.dumps(plan_to_json(plan), indent=1) + "\n")
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StorageError(
+            f"cannot write the plan {path} ({error.strerror or error}): choose another place"
+        ) from None
+
+
+def load_plan(file: str | os.PathLike[str]) -> Plan:
+    """Read a plan. Raises StorageError where the file is missing or does not hold one."""
+    path = Path(file)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise StorageError(f"{path} is larger than {_MAX_BYTES >> 20} MiB: it is not a plan")
+        return plan_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except StorageError as error:
+        raise StorageError(f"{path}: {error}") from None
+    except (OSError, ValueError, RecursionError, BitwrightError) as error:
+        raise StorageError(
+            f"{path} cannot be read as a plan ({error}): make one with 'bitwright plan'"
+        ) from None
+
+
+def _engine_to_json(engine: Engine) -> Json:
+    match engine:
+        case Unrolled():
+            return {"stages": engine.stages}
+        case Folded():
+            return {"pe": engine.pe, "simd": engine.simd}
+        case _:
+            assert_never(engine)
+
+
+def _engine_from_json(name: object, fields: Json) -> Engine:
+    kinds: dict[frozenset[str], type[Unrolled] | type[Folded]] = {
+        frozenset({"stages"}): Unrolled,
+        frozenset({"pe", "simd"}): Folded,
+    }
+    kind = kinds.get(frozenset(fields))
+    if kind is None or not all(type(value) is int for value in fields.values()):
+        raise StorageError(
+            f"node {name!r} has the engine {fields}: give whole numbers for either stages, or pe "
+            "and simd"
+        )
+    return kind(**fields)

@@ -1,0 +1,353 @@
+"""Modules of the nodes of a streamed design: products and pools over windows, and single beats.
+
+Every module makes its beats a fixed number of cycles after it was given theirs. Those that begin
+with a window decide themselves when: they have the handshake of a block's head.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from bitwright.models.errors import UnsupportedError
+from bitwright.models.graph import (
+    Add,
+    Conv2d,
+    Dense,
+    Graph,
+    IntArray,
+    Interval,
+    Lookup,
+    MaxPool,
+    Node,
+    Plan,
+    Requantize,
+    SumPool,
+    Threshold,
+    Unrolled,
+    Value,
+    decode,
+    weight_width,
+)
+from bitwright.models.graph.plan import is_depthwise
+from bitwright.models.graph.streams import Block, Step, Sweep, latency, needs_memory
+from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, pipe
+
+Writer = Callable[[Node, Value, Interval, str, int, bool], str]
+
+
+def rom(name: str, words: list[int], width: int, address: str, data: str) -> str:
+    raise UnsupportedError(name)
+
+
+def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
+    """The first lines of an instance, up to its ports."""
+    shown = ", ".join(f".{key}({value})" for key, value in parameters.items())
+    return f"  {cell} #({shown}) {name} ("
+
+
+def sweeps(node: Node, block: Block) -> bool:
+    """Whether the node's own module has the window with which the block begins."""
+    begins = isinstance(block.head, Sweep) and block.steps[0].node is node
+    copies = block.name.endswith("__copies")
+    return begins and not copies and isinstance(node.op, Dense | Conv2d | MaxPool | SumPool)
+
+
+def window(sweep: Sweep, width: int, name: str) -> str:
+    """The first lines of a bw_window instance. width: bits of a word."""
+    top, left, _, _ = sweep.window.padding
+    rows, columns = sweep.positions
+    return instance(
+        "bw_window",
+        {
+            "Width": width, "Rows": sweep.rows, "Columns": sweep.columns, "Words": sweep.words,
+            "KernelRows": sweep.window.kernel[0], "KernelColumns": sweep.window.kernel[1],
+            "StrideRows": sweep.window.stride[0], "StrideColumns": sweep.window.stride[1],
+            "Top": top, "Left": left, "OutRows": rows, "OutColumns": columns,
+            "Passes": sweep.passes, "Groups": sweep.groups, "RingRows": sweep.ring_rows,
+        },
+        name,
+    )  # fmt: skip
+
+
+def step_module(
+    graph: Graph, plan: Plan, block: Block, step: Step, module: str, write: Writer
+) -> str:
+    """The source text of a node's module in a streamed design. write: the form of the unrolled."""
+    node, engine = step.node, plan.engines[step.node.name]
+    source = graph.values[node.inputs[0]]
+    op = node.op
+    if sweeps(node, block):
+        assert isinstance(block.head, Sweep)
+        if isinstance(op, MaxPool | SumPool):
+            return _pool(op, node, source, block.head, step, module)
+        assert isinstance(op, Dense | Conv2d)
+        return _product(op, node, source, block.head, step, module)
+    if isinstance(op, Add):
+        return _add(op, node, [graph.values[name] for name in node.inputs], step, module)
+    lanes, channels = step.takes, source.channels
+    beat = Value(source.name, (lanes,), source.type)
+    part = replace(node, output=replace(node.output, shape=(step.makes,)))
+    reach = graph.intervals[source.name]
+    if isinstance(op, Threshold | Requantize | Lookup):
+        if needs_memory(op, lanes, channels):
+            return _from_memory(op, part, beat, reach, channels // lanes, module)
+        part = replace(part, op=_for_lanes(op, lanes, channels))
+    stages = engine.stages if isinstance(engine, Unrolled) else latency(node, engine)
+    return write(part, beat, _for_beat(reach, lanes), module, stages, True)
+
+
+def _for_beat(reach: Interval, lanes: int) -> Interval:
+    """What can reach each lane: all channels that it carries in turn, or one of several pixels."""
+    low, high = reach.low, reach.high
+    if lanes <= len(low):
+        return Interval(low.reshape(-1, lanes).min(axis=0), high.reshape(-1, lanes).max(axis=0))
+    return Interval(np.resize(low, lanes), np.resize(high, lanes))
+
+
+def _for_lanes(
+    op: Threshold | Requantize | Lookup, lanes: int, channels: int
+) -> Threshold | Requantize | Lookup:
+    """The operation of one beat: of the channels' constants as many as the beat has lanes."""
+    rows = np.arange(lanes) % channels
+    match op:
+        case Threshold():
+            return Threshold(op.thresholds[rows], op.base[rows], op.step[rows])
+        case Requantize():
+            return replace(op, multiplier=op.multiplier[rows], bias=op.bias[rows])
+        case Lookup():
+            return op if len(op.table) == 1 else Lookup(op.table[rows], op.lowest)
+
+
+def _head_ports(taken: str, taken_bits: int, made: str, made_bits: int) -> str:
+    """The ports of a module that begins with a window. taken, made: what beats carry."""
+    width = max(len(str(taken_bits - 1)), len(str(made_bits - 1))) + 4
+    data_in, data_out = f"[{taken_bits - 1}:0]".rjust(width), f"[{made_bits - 1}:0]".rjust(width)
+    bit = " " * width
+    return f"""\
+  input  logic {bit} clk_i,
+  input  logic {bit} rst_ni,
+  input  logic {data_in} data_i,  // {taken}
+  input  logic {bit} valid_i,
+  output logic {bit} ready_o,
+  input  logic {bit} room_i,  // a beat may be begun
+  output logic {bit} reserve_o,  // and is
+  output logic {data_out} data_o,  // {made}
+  output logic {bit} valid_o
+"""
+
+
+def _begin(node: Node, source: Value, step: Step, note: str, module: str) -> str:
+    made = node.output.type
+    ports = _head_ports(
+        f"{step.takes} x {source.type}", step.takes * source.type.width,
+        f"{step.makes} x {made}", step.makes * made.width,
+    )  # fmt: skip
+    return (
+        f"// {node.name}: {node.kind}, {source} -> {node.output}\n// {note}\n"
+        f"module {module} (\n{ports});\n"
+    )
+
+
+def _product(
+    op: Dense | Conv2d, node: Node, source: Value, sweep: Sweep, step: Step, module: str
+) -> str:
+    """A window, a memory of weights, and as many sums of products as the beat has lanes."""
+    depthwise = isinstance(op, Conv2d) and is_depthwise(op)
+    simd = 1 if depthwise else step.takes
+    pe, kind, made = step.makes, source.type, node.output.type
+    bits = weight_width(op.weights)
+    weights = _weight_words(op, sweep, pe, simd)  # (passes, accesses, lanes, terms)
+    bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
+    # x * w of two bits is (x xnor w) - (1 if w is -1): what is subtracted is known beforehand.
+    binary = bits == 1 and kind.width == 1 and not kind.signed
+    if binary:
+        bias = bias - (weights == -1).sum(axis=(1, 3))
+    table = weights.reshape(-1, pe * simd)
+    if bits == 1:
+        table = (table + 1) // 2
+    word = step.takes * kind.width
+    lines = [
+        f"  wire [{word - 1}:0] seen;",
+        "  wire seen_valid, seen_first, seen_last;",
+        f"  wire [{_bits(len(table)) - 1}:0] weights_address;",
+        f"  wire [{_bits(sweep.passes) - 1}:0] pass;",
+        "  wire unused_issue, unused_inside;",
+        window(sweep, word, "u_window"),
+        "    .clk_i, .rst_ni, .data_i, .valid_i, .ready_o, .room_i, .reserve_o,",
+        "    .issue_o(unused_issue), .address_o(weights_address), .pass_o(pass),",
+        "    .data_o(seen), .inside_o(unused_inside), .valid_o(seen_valid), "
+        ".first_o(seen_first), .last_o(seen_last)",
+        "  );",
+        "",
+        f"  wire [{pe * simd * bits - 1}:0] weights;",
+        rom("weights", pack_words(table, bits), pe * simd * bits, "weights_address", "weights"),
+    ]
+    width = pe * made.width
+    if np.any(bias):
+        words = pack_words(bias, made.width)
+        lines += [f"  wire [{width - 1}:0] bias;", rom("bias", words, width, "pass", "bias")]
+    else:
+        lines += [f"  wire [{width - 1}:0] bias = '0;", "  wire unused_pass = &pass;"]
+    parameters = {
+        "Lanes": 1 if depthwise else pe, "Terms": simd, "InWidth": kind.width,
+        "InSigned": int(kind.signed), "WeightWidth": bits, "AccWidth": made.width,
+        "Binary": int(binary),
+    }  # fmt: skip
+    control = "    .valid_i(seen_valid), .first_i(seen_first), .last_i(seen_last),"
+    if not depthwise:
+        lines += [
+            "",
+            instance("bw_matvec", parameters, "u_products"),
+            "    .clk_i, .rst_ni, .data_i(seen), .weights_i(weights), .bias_i(bias),",
+            control,
+            "    .data_o, .valid_o",
+            "  );",
+        ]
+    else:
+        lines += ["", f"  wire [{pe - 1}:0] valid;", "  assign valid_o = valid[0];"]
+        if pe > 1:
+            lines.append(f"  wire unused_valid = &valid[{pe - 1}:1];")
+        for i in range(pe):
+            lines += [
+                instance("bw_matvec", parameters, f"u_channel{i}"),
+                f"    .clk_i, .rst_ni, .data_i({element('seen', i, kind.width)}), "
+                f".weights_i({element('weights', i, bits)}),",
+                f"    .bias_i({element('bias', i, made.width)}),",
+                control,
+                f"    .data_o({element('data_o', i, made.width)}), .valid_o(valid[{i}])",
+                "  );",
+            ]
+    what = f"{pe} channels" if depthwise else f"{pe} outputs at a time, of {simd} inputs at a time"
+    note = f"{what}: {sweep.cycles} cycles a tensor."
+    return _begin(node, source, step, note, module) + "\n".join(lines) + "\nendmodule\n"
+
+
+def _weight_words(op: Dense | Conv2d, sweep: Sweep, pe: int, simd: int) -> IntArray:
+    """Weights in the order in which they are used: (passes, accesses, lanes, terms)."""
+    matrix = decode(op.weights)
+    rows, columns = sweep.window.kernel
+    if isinstance(op, Conv2d) and is_depthwise(op):
+        # One filter a channel: (taps, channels), pass p has the channels p * pe to p * pe + pe - 1.
+        return matrix.T.reshape(sweep.passes, pe, sweep.accesses, 1).transpose(0, 2, 1, 3)
+    outputs = sweep.passes * pe
+    kernel = matrix[:, :outputs].reshape(-1, rows, columns, outputs)
+    channels = len(kernel)
+    used = kernel.reshape(channels // simd, simd, rows, columns, sweep.passes, pe)
+    ordered = used.transpose(4, 2, 3, 0, 5, 1)  # passes, rows, columns, words, lanes, terms
+    return np.ascontiguousarray(ordered).reshape(sweep.passes, sweep.accesses, pe, simd)
+
+
+def pack_words(values: IntArray, width: int) -> list[int]:
+    """Rows of integers as words, the first element in the lowest bits, in two's complement."""
+    mask = (1 << width) - 1
+    return [
+        sum((int(value) & mask) << (i * width) for i, value in enumerate(row)) for row in values
+    ]
+
+
+def _bits(count: int) -> int:
+    """Bits of a number below `count`."""
+    return max((count - 1).bit_length(), 1)
+
+
+def _pool(
+    op: MaxPool | SumPool, node: Node, source: Value, sweep: Sweep, step: Step, module: str
+) -> str:
+    kind, made = source.type, node.output.type
+    word = step.takes * kind.width
+    wide = max(kind.width, made.width)  # a maximum may be known to need fewer bits than its input
+    parameters = {"Lanes": step.takes, "InWidth": kind.width, "InSigned": int(kind.signed),
+                  "OutWidth": wide, "Max": int(isinstance(op, MaxPool))}  # fmt: skip
+    lines = [
+        f"  wire [{word - 1}:0] seen;",
+        "  wire seen_inside, seen_valid, seen_first, seen_last;",
+        f"  wire [{_bits(sweep.passes * sweep.accesses) - 1}:0] unused_address;",
+        f"  wire [{_bits(sweep.passes) - 1}:0] unused_pass;",
+        "  wire unused_issue;",
+        window(sweep, word, "u_window"),
+        "    .clk_i, .rst_ni, .data_i, .valid_i, .ready_o, .room_i, .reserve_o,",
+        "    .issue_o(unused_issue), .address_o(unused_address), .pass_o(unused_pass),",
+        "    .data_o(seen), .inside_o(seen_inside), .valid_o(seen_valid), "
+        ".first_o(seen_first), .last_o(seen_last)",
+        "  );",
+        "",
+        f"  wire [{step.makes * wide - 1}:0] pooled;",
+        instance("bw_pool", parameters, "u_pool"),
+        "    .clk_i, .rst_ni, .data_i(seen), .inside_i(seen_inside), .valid_i(seen_valid),",
+        "    .first_i(seen_first), .last_i(seen_last), .data_o(pooled), .valid_o",
+        "  );",
+    ]
+    parts = [element("pooled", i, wide, made.width) for i in range(step.makes)]
+    lines.append(f"  assign data_o = {concatenation(parts, 6)};")
+    if wide > made.width:
+        rest = [f"pooled[{(i + 1) * wide - 1}:{i * wide + made.width}]" for i in range(step.makes)]
+        lines.append(f"  wire unused = &{concatenation(rest, 6)};")
+    note = f"{step.takes} channels at a time: {sweep.cycles} cycles a tensor."
+    return _begin(node, source, step, note, module) + "\n".join(lines) + "\nendmodule\n"
+
+
+def _from_memory(
+    op: Threshold | Requantize | Lookup,
+    node: Node,
+    source: Value,
+    reach: Interval,
+    steps: int,
+    module: str,
+) -> str:
+    """Constants of the channels from a memory, which goes on with every beat."""
+    lanes, kind, made = source.size, source.type, node.output.type
+    head = (
+        f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)} a beat\n"
+        f"// {steps} beats with constants of their own, from a memory.\n"
+        f"module {module} (\n{layer_ports(source, node.output, True)});\n"
+    )
+    raise UnsupportedError(f"{head} {lanes} {kind} {made} {reach}")
+
+
+def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str) -> str:
+    """One sum a lane, registered."""
+    made, lanes = node.output.type, step.makes
+    width = max(len(str(v.type.width * lanes)) for v in (*sources, node.output)) + 4
+    bit = " " * width
+    ports = [f"  input  logic {bit} clk_i,", f"  input  logic {bit} rst_ni,"]
+    for i, source in enumerate(sources):
+        data = f"[{source.type.width * lanes - 1}:0]".rjust(width)
+        ports.append(f"  input  logic {data} data{i}_i,  // {lanes} x {source.type}")
+    data = f"[{made.width * lanes - 1}:0]".rjust(width)
+    ports += [
+        f"  input  logic {bit} valid_i,",
+        f"  output logic {data} data_o,  // {lanes} x {made}",
+        f"  output logic {bit} valid_o",
+    ]
+    lines = []
+    for lane in range(lanes):
+        terms = []
+        for i, (source, factor) in enumerate(zip(sources, op.multipliers, strict=True)):
+            # Every term as wide as the sum: arithmetic modulo 2^width gives its lower bits.
+            value = element(f"data{i}_i", lane, source.type.width)
+            value = (
+                f"{made.width}'($signed({value}))"
+                if source.type.signed
+                else f"{made.width}'({value})"
+            )
+            sign = "-" if factor < 0 else ("+" if i else "")
+            times = (
+                f"{made.width}'d{abs(factor) % (1 << made.width)} * " if abs(factor) != 1 else ""
+            )
+            terms.append(f"{sign} {times}{value}".strip())
+        lines.append(f"  wire [{made.width - 1}:0] y{lane} = {' '.join(terms)};")
+    results = concatenation([f"y{lane}" for lane in range(lanes)], 4)
+    sizes = " + ".join(f"{m} x {s}" for m, s in zip(op.multipliers, sources, strict=True))
+    return (
+        f"// {node.name}: add, {sizes} -> {node.output}\n"
+        f"module {module} (\n" + "\n".join(ports) + "\n);\n"
+        + pipe(1, True) + "\n".join(lines)
+        + f"""
+
+  bw_delay #(.Width({lanes * made.width}), .Stages(1)) u_delay (
+    .clk_i, .enable_i(enable), .data_i({results}), .data_o
+  );
+endmodule
+"""
+    )  # fmt: skip
