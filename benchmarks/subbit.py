@@ -133,6 +133,8 @@ def tiled_rows(
                 "against": f"plain binary layer, {found[f'p1_{worse}']} LUT",
                 "ratio": ratios[worse],
                 "ratios": ratios,
+                "luts": {str(k): found[graphs[p, k].name] for k in ACTIVATIONS},
+                "plain_luts": {str(k): found[graphs[1, k].name] for k in ACTIVATIONS},
                 "stored_bits": stored_bits(codecs[p]),
             }
         )
@@ -176,6 +178,22 @@ def padded(table: IntArray) -> IntArray:
     return np.concatenate([table, np.repeat(table[-1:], entries - len(table))])
 
 
+def long_table(rows: Sequence[dict[str, object]]) -> str:
+    """The long layer's rows as Markdown, one line for each compression and activation."""
+    weights = LONG_SHAPE[0] * LONG_SHAPE[1]
+    lines = ["| p | activations | LUT | plain binary | ratio | 1.1/p | stored bits |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    for p, row in zip(COPIES, rows, strict=True):
+        tiled, plain = row["luts"], row["plain_luts"]
+        assert isinstance(tiled, dict) and isinstance(plain, dict)
+        lines += [
+            f"| {p} | {kind} | {tiled[kind]:,} | {plain[kind]:,} | {tiled[kind] / plain[kind]:.3f} "
+            f"| {1.1 / p:.3f} | {row['stored_bits']:,} of {weights:,} |"
+            for kind in tiled
+        ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     shape = " -> ".join(map(str, LONG_SHAPE))
@@ -199,6 +217,8 @@ def main() -> None:
         rows, file = tiled_rows() + format_rows(), FOLDER / "subbit.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(rows, indent=1) + "\n")
+    if told.long:
+        print(long_table(rows))
     for row in rows:
         against = f"{row['ratio']:.3f} x {row['against']}"
         print(f"{row['name']:24} {row['value']:6} {row['unit']}, {against}")
