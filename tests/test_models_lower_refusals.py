@@ -319,7 +319,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "arithmetic": (
         lambda: Function(lambda x: x * 2.0),
-        "the call of mul in the model's forward is not supported",
+        "fc (QuantLinear) reads a tensor that is not quantised",
     ),
     "a reshape that mixes": (
         lambda: Function(lambda x: x.reshape(6, 2).reshape(3, 4)),

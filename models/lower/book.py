@@ -3,6 +3,7 @@
 import math
 from collections import Counter, deque
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import fx, nn
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import IntArray, Port
 from bitwright.models.lower import layers, layouts, minifloat, requantise
-from bitwright.models.lower.edges import Edge, Quantiser
+from bitwright.models.lower.edges import Edge, Quantiser, Real
 from bitwright.models.lower.lowered import Counterpart, identifier
 from bitwright.models.lower.minifloat import Grid
 from bitwright.models.lower.quantisers import activation_quantiser
@@ -28,14 +29,15 @@ class Book:
         self.modules = dict(model.named_modules(remove_duplicate=False))
         self.counterparts: list[Counterpart] = []
         self.first: Edge | None = None
+        self._real = Real()
         self._calls: Counter[int] = Counter()
         self._parameters: dict[int, str] = {}
 
     def port(self) -> Port:
         """The input's port."""
         assert self.first is not None
-        scale, offset = self.first.scale[0], self.first.offset[0]
-        return Port(float(scale), float(offset / scale))
+        scale, offset = self.first.scale[0], self.first.offset[0] - self._real.shift
+        return Port(float(scale / self._real.gain), float(offset / scale))
 
     def module(self, node: fx.Node) -> nn.Module | None:
         """The module that a node calls, None where it calls a function."""
@@ -65,8 +67,8 @@ class Book:
             raise UnsupportedError("is called twice: make two layers, copy.deepcopy gives a second")
 
     def quantised(
-        self, edge: Edge | None, node: fx.Node, source: fx.Node, which: str, name: str
-    ) -> Edge | None:
+        self, edge: Edge | Real, node: fx.Node, source: fx.Node, which: str, name: str
+    ) -> Edge | Real:
         """The edge after one of the quantisers of the module that `node` calls, if it has that.
 
         which: the quantiser's attribute. name: of an activation's tensor; others have their own.
@@ -82,9 +84,9 @@ class Book:
             earlier = self._calls[id(proxy)]
             name = identifier(f"{node.target}.{which}") + (f"_{earlier}" if earlier else "")
         if isinstance(quantiser, Grid):
-            made = minifloat.quantise(edge, name, quantiser)
-        elif edge is None:
-            made = self._input(quantiser, name, self._input_shape(node, source))
+            made = minifloat.quantise(None if isinstance(edge, Real) else edge, name, quantiser)
+        elif isinstance(edge, Real):
+            made = self._input(edge, quantiser, name, self._input_shape(node, source))
         else:
             made = requantise.quantise(edge, name, quantiser)
         self.record_module(made, f"{node.target}.{which}")
@@ -139,13 +141,22 @@ class Book:
             )
         )
 
-    def _input(self, quantiser: Quantiser, name: str, shape: tuple[int, ...]) -> Edge:
+    def _input(self, real: Real, quantiser: Quantiser, name: str, shape: tuple[int, ...]) -> Edge:
         """The graph's input, and a threshold where the quantiser clips inside its type."""
         if self.first is not None:
             raise UnsupportedError(
                 f"quantises the network's input, as {self.first.name} does already: quantise it "
                 "once, with a QuantIdentity whose result all branches read"
             )
+        # A port of offset -1/2 is a binary one, and a binary one has no other.
+        half = Fraction(-1, 2)
+        moved = quantiser.offset - real.shift / quantiser.scale[0]
+        if real.gain <= 0 or moved != quantiser.offset and half in (moved, quantiser.offset):
+            raise UnsupportedError(
+                f"quantises {float(real.gain):g} * input + {float(real.shift):g}, which the "
+                "network's port cannot say: do that to the data outside the network"
+            )
+        self._real = real
         kind = quantiser.type
         whole = replace(quantiser, low=kind.min, high=kind.max)
         if whole == quantiser:

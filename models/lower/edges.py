@@ -137,6 +137,14 @@ class Quantiser:
         return edge.in_order(self.scale)
 
 
+@dataclass(frozen=True)
+class Real:
+    """The network's real input, which no quantiser has seen yet, times a gain, plus a shift."""
+
+    gain: Fraction = Fraction(1)
+    shift: Fraction = Fraction(0)
+
+
 def append(
     edge: Edge,
     name: str,

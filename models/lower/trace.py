@@ -100,7 +100,22 @@ def trace_calls(model: nn.Module) -> fx.Graph:
     return graph
 
 
+class _Proxy(fx.Proxy):
+    """Knows what `trace_calls` has checked, for forwards that make tensors of their own."""
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float32
+
+
 class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         ours = isinstance(m, (QuantLayerMixin, BitwiseBottleneck))
         return ours or super().is_leaf_module(m, module_qualified_name)

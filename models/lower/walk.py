@@ -21,7 +21,7 @@ from bitwright.models.layers.rate_distortion import bottleneck_ops
 from bitwright.models.lower import joins, layers, layouts, linear, requantise, windows
 from bitwright.models.lower.book import Book
 from bitwright.models.lower.curves import quantised_curve
-from bitwright.models.lower.edges import Edge, Quantiser, append, check_unlimited
+from bitwright.models.lower.edges import Edge, Quantiser, Real, append, check_unlimited
 from bitwright.models.lower.output import Output, common_scale
 from bitwright.models.lower.quantisers import function_quantiser, linear_bias, linear_weights
 from bitwright.models.lower.trace import Traced, tensor
@@ -34,8 +34,7 @@ class Walk:
     def __init__(self, model: nn.Module, traced: Traced, multiplier_bits: int | None) -> None:
         self._traced, self._multiplier_bits = traced, multiplier_bits
         self.book = Book(model, traced)
-        # None stands for the real input, which no quantiser has seen yet.
-        self._edges: dict[fx.Node, Edge | None] = {traced.input: None}
+        self._edges: dict[fx.Node, Edge | Real] = {traced.input: Real()}
         for node in traced.calls:
             if node.op in ("placeholder", "output"):
                 continue
@@ -47,8 +46,8 @@ class Walk:
     def finish(self) -> Output:
         """The output, and what it is in torch."""
         node = self._traced.output
-        edge = self._edges.get(node)
-        if edge is None:
+        edge = self._edges.get(node, Real())
+        if isinstance(edge, Real):
             raise UnsupportedError("the model has no quantiser: put a QuantIdentity at its input")
         shape = self.book.shape(node)
         decides = edge.node is not None and isinstance(edge.node.op, ArgMax)
@@ -72,9 +71,9 @@ class Walk:
             return  # sizes and shapes, on their way into a reshape
         if not node.users:
             raise UnsupportedError("makes a tensor that nothing reads: remove it")
-        read = [arg for arg in _tensors(node) if tensor(self._traced.values[arg]) is not None]
-        if not read or any(source not in self._edges for source in read):
-            raise UnsupportedError("is not made from the network's input: use it inside a layer")
+        read = [arg for arg in _tensors(node) if arg in self._edges]
+        if not read:
+            return  # a constant, which whatever reads it looks at
         module = module or layers.module_of(node)
         adds = isinstance(module, qnn.QuantEltwiseAdd) or layers.called(node, layers.ADDITIONS)
         if isinstance(module, qnn.QuantCat) or layers.called(node, layers.CONCATENATIONS):
@@ -111,7 +110,7 @@ class Walk:
             made = _present(self.book.quantised(made, node, node, "output_quant", name))
         return made
 
-    def _move(self, node: fx.Node, module: nn.Module | None, source: fx.Node) -> Edge | None:
+    def _move(self, node: fx.Node, module: nn.Module | None, source: fx.Node) -> Edge | Real:
         """What one tensor becomes."""
         edge = self._edges[source]
         if isinstance(module, layers.LINEAR):
@@ -123,7 +122,7 @@ class Walk:
             return self.book.quantised(edge, node, source, "act_quant", name)
         if layers.passes(node, module):
             self._check_unchanged(node, source)
-            if edge is None or self.book.shape(node) == self.book.shape(source):
+            if isinstance(edge, Real) or self.book.shape(node) == self.book.shape(source):
                 return edge
             return layouts.reshape(edge, self.book.name(node), self.book.shape(node))
         if isinstance(module, layers.CURVES):
@@ -138,9 +137,11 @@ class Walk:
             return self._pool(node, module, source, _present(edge))
         if layers.called(node, layers.DECISIONS):
             return self._decide(node, source, _present(edge))
+        if layers.called(node, layers.ARITHMETIC):
+            return self._affine(node, source, edge)
         raise UnsupportedError(layers.remedy(module))
 
-    def _linear(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | None) -> Edge:
+    def _linear(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | Real) -> Edge:
         kind = next(one for one in layers.LINEAR if isinstance(layer, one))
         layers.check_forward(layer, kind)
         shape = self.book.shape(source)
@@ -152,7 +153,7 @@ class Walk:
         edge = self.book.quantised(edge, node, source, "input_quant", name)
         if layer.input_quant.is_quant_enabled:
             given = layer.input_quant(given)
-        if edge is None or not edge.quantised:
+        if isinstance(edge, Real) or not edge.quantised:
             raise UnsupportedError(
                 "reads a tensor that is not quantised: put a QuantIdentity or another quantiser "
                 "directly in front of it, or give it input_quant=…"
@@ -166,7 +167,7 @@ class Walk:
             made = linear.conv(edge, name, weights.codec, weights.scale, bias, window, layer.groups)
         return _present(self.book.quantised(made, node, node, "output_quant", name))
 
-    def _curve(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | None) -> Edge:
+    def _curve(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | Real) -> Edge:
         layers.check_forward(layer, qnn.QuantIdentity)
         name = self.book.name(node)
         edge = self.book.quantised(edge, node, source, "input_quant", name)
@@ -205,6 +206,31 @@ class Walk:
             _check_flat(shape)
         factor, offset = layers.batch_norm(layer)
         return edge.affine(edge.in_order(factor), edge.in_order(offset))
+
+    def _affine(self, node: fx.Node, source: fx.Node, edge: Edge | Real) -> Edge | Real:
+        """Arithmetic with a constant: one number, or one for each channel."""
+        values = [self._traced.values.get(a, a) if isinstance(a, fx.Node) else a for a in node.args]
+        if len(values) != 2 or any(k not in ("alpha",) for k in node.kwargs):
+            raise UnsupportedError("is called in an unusual way: write it with an operator")
+        at = 0 if node.args[0] is source else 1
+        constant = layers.constant(values[1 - at], self.book.shape(source))
+        if isinstance(edge, Real):
+            distinct = set(constant.ravel().tolist())
+            if len(distinct) > 1:
+                raise UnsupportedError(
+                    "changes the real input by several numbers: do that outside the network"
+                )
+            gain, shift = layers.arithmetic(node, Fraction(distinct.pop()), at)
+            return Real(gain * edge.gain, gain * edge.shift + shift)
+        rows = layouts.channels_last(constant[None], edge.value.shape, edge.order)
+        rows = rows.reshape(-1, edge.value.channels)
+        if not (rows == rows[0]).all():
+            raise UnsupportedError(
+                "combines a tensor with a constant that differs inside a channel: use one number, "
+                "or one for each channel"
+            )
+        terms = [layers.arithmetic(node, Fraction(x), at) for x in rows[0].tolist()]
+        return edge.affine([gain for gain, _ in terms], [shift for _, shift in terms])
 
     def _pool(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge) -> Edge:
         name, made = self.book.name(node), self.book.shape(node)
@@ -279,8 +305,8 @@ def _tensors(node: fx.Node) -> list[fx.Node]:
     return read
 
 
-def _present(edge: Edge | None) -> Edge:
-    if edge is None:
+def _present(edge: Edge | Real) -> Edge:
+    if isinstance(edge, Real):
         raise UnsupportedError("reads the real input: put a QuantIdentity in front of it")
     return edge
 
