@@ -11,8 +11,15 @@ from brevitas.quant import Int8Bias
 from brevitas.quant.fixed_point import Int8ActPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from torch import nn
 
-from bitwright.models.graph import Codebook, Dense, decode, stored_bits
-from bitwright.models.layers import CodebookLinear, Codebooks, PowerGrid, PowerLinear
+from bitwright.models.graph import Codebook, Conv2d, Dense, decode, stored_bits
+from bitwright.models.layers import (
+    CodebookConv2d,
+    CodebookLinear,
+    Codebooks,
+    PowerConv2d,
+    PowerGrid,
+    PowerLinear,
+)
 from bitwright.models.lower import Lowered, compare, lower
 
 torch.set_num_threads(1)
@@ -117,3 +124,31 @@ def test_one_wrong_index_or_entry_is_seen(kind: str) -> None:
         changed = replace(node, op=replace(node.op, weights=wrong))
         graph = replace(lowered.graph, nodes=(changed, *lowered.graph.nodes[1:]))
         assert compare(model, replace(lowered, graph=graph), rows()).differing > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_convolutions_too(kind: str) -> None:
+    torch.manual_seed(0)
+    conv = (
+        CodebookConv2d(2, 6, 3, padding=1, bias=False, codebooks=Codebooks(2, groups=3))
+        if kind == "codebook"
+        else PowerConv2d(2, 6, 3, padding=1, bias=False, grid=PowerGrid(3))
+    )
+    model = nn.Sequential(
+        qnn.QuantIdentity(act_quant=Int8ActPerTensorFixedPoint, bit_width=5),
+        conv,
+        nn.BatchNorm2d(6),
+        qnn.QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, bit_width=3, return_quant_tensor=True),
+        nn.Flatten(),
+        KINDS[kind](96, 5, 3, 1, bias=False),
+    )
+    model.train()
+    for _ in range(10):
+        model(torch.randn(32, 2, 4, 4))
+    model.eval()
+    lowered = lower(model, (2, 4, 4))
+    op = lowered.graph.nodes[0].op
+    assert isinstance(op, Conv2d) and isinstance(op.weights, Codebook)
+    assert len(op.weights.table) == (3 if kind == "codebook" else 1)
+    x = np.random.default_rng(0).normal(0, 1, (300, 2, 4, 4)).astype(np.float32)
+    assert compare(model, lowered, x).differing == 0

@@ -52,6 +52,8 @@ INTEGER = fixed_point.Int8ActPerTensorFixedPointMinMaxInit.let(min_val=-2.0, max
 FORMATS = [(2, 0), (3, 0), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2), (2, 3), (3, 3), (4, 3), (5, 2)]
 """Exponent and mantissa bits; E1 is an even grid, and E4M3 and E5M2 need sums above 24 bits."""
 
+SOME = [(2, 0), (1, 2), (2, 1), (4, 3)]
+
 
 def minifloat(base: type, x: int, y: int, power_of_two: bool = True, **kwargs: object) -> type:
     kwargs = {"bit_width": 1 + x + y, "exponent_bit_width": x, "mantissa_bit_width": y, **kwargs}
@@ -92,7 +94,7 @@ def settled(model: nn.Module) -> nn.Module:
         if isinstance(module, qnn.QuantLinear):
             nn.init.normal_(module.weight, 0.0, 0.5)
     model.train()
-    for _ in range(20):
+    for _ in range(10):
         model(torch.randn(64, INPUTS))
     return model.eval()
 
@@ -111,8 +113,11 @@ def dense(lowered: Lowered, name: str) -> Dense:
     return op
 
 
-@pytest.mark.parametrize("sign", ["signed", "unsigned", "relu"])
-@pytest.mark.parametrize(("x", "y"), FORMATS)
+@pytest.mark.parametrize(
+    ("x", "y", "sign"),
+    [(*one, "signed") for one in FORMATS]
+    + [(*one, sign) for one in SOME for sign in ("unsigned", "relu")],
+)
 def test_every_format_computes_what_torch_does(x: int, y: int, sign: str) -> None:
     act = activation(x, y, signed=sign != "unsigned")
     model = network(weights(x, y), act, relu=sign == "relu")
@@ -128,8 +133,10 @@ def test_every_format_computes_what_torch_does(x: int, y: int, sign: str) -> Non
         assert isinstance(dense(lowered, name).weights, Codebook)
 
 
-@pytest.mark.parametrize("rounding", ["round", "floor"])
-@pytest.mark.parametrize(("x", "y"), FORMATS)
+@pytest.mark.parametrize(
+    ("x", "y", "rounding"),
+    [(*one, "round") for one in FORMATS] + [(*one, "floor") for one in SOME],
+)
 def test_every_integer_that_an_8_bit_input_can_be(x: int, y: int, rounding: str) -> None:
     """All 256, so that every tie of the format that an integer can meet is met."""
     act = activation(x, y, float_to_int_impl_type=rounding)
@@ -141,7 +148,7 @@ def test_every_integer_that_an_8_bit_input_can_be(x: int, y: int, rounding: str)
         )
     )
     model.train()
-    for _ in range(20):
+    for _ in range(5):
         model(torch.full((64, 1), 1.9))  # the format's ends lie inside the inputs' range
     model.eval()
     lowered = lower(model, 1)
@@ -230,6 +237,28 @@ def test_one_wrong_step_or_value_is_seen() -> None:
         nodes = (*lowered.graph.nodes[:i], wrong, *lowered.graph.nodes[i + 1 :])
         spoilt = replace(lowered, graph=replace(lowered.graph, nodes=nodes))
         assert compare(model, spoilt, rows()).differing > 0
+
+
+def test_a_convolution_of_minifloats() -> None:
+    weight = minifloat(Fp8e4m3WeightPerChannelFloat, 2, 1)
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        source(),
+        qnn.QuantConv2d(2, 6, 3, padding=1, bias=False, weight_quant=weight),
+        nn.BatchNorm2d(6),
+        qnn.QuantReLU(act_quant=activation(), return_quant_tensor=True),
+        nn.Flatten(),
+        qnn.QuantLinear(96, 5, bias=False, weight_quant=weight),
+    )
+    model.train()
+    for _ in range(10):
+        model(torch.randn(32, 2, 4, 4))
+    model.eval()
+    lowered = lower(model, (2, 4, 4))
+    kinds = [node.kind for node in lowered.graph.nodes]
+    assert kinds == ["conv2d", "threshold", "lookup", "reshape", "dense"]
+    x = np.random.default_rng(0).normal(0, 1, (300, 2, 4, 4)).astype(np.float32)
+    assert compare(model, lowered, x).differing == 0
 
 
 def test_hls_and_rtl_compute_a_minifloat_network(tmp_path: Path) -> None:
