@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test bench bench-subbit bench-accuracy golden lint types format clean
+.PHONY: help demo test bench bench-subbit bench-codecs bench-accuracy golden lint types format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ bench: $(READY)  ## measure the speeds and write out/bench/*.json
 
 bench-subbit: $(READY)  ## LUTs of tiled weights and minifloats, into out/bench/subbit.json
 	@$(BIN)/python -m benchmarks.subbit
+
+bench-codecs: $(READY)  ## accuracy and LUTs of weight formats, into out/bench/codecs.json
+	@$(BIN)/python -m benchmarks.codecs
 
 bench-accuracy: $(READY)  ## train what docs/results lacks (BITWRIGHT_DATA=folder of MNIST and CIFAR-10)
 	@$(BIN)/python -m benchmarks.accuracy
