@@ -1,6 +1,6 @@
-"""Networks that come with bitwright: the demo's, and random integer graphs of any size.
+"""Networks that come with bitwright: the demo's, FINN's CNV, and random integer graphs of any size.
 
-Only numpy is imported here; torch and Brevitas when the demo's network is asked for.
+Only numpy is imported here; torch and Brevitas when a network of theirs is asked for.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,27 @@ import numpy as np
 
 from bitwright.models.errors import InputError
 from bitwright.models.graph import (
+    Add,
+    ArgMax,
+    Builder,
+    Conv2d,
     Dense,
     Graph,
     IntArray,
     Interval,
     IntType,
+    MaxPool,
     Node,
     Plain,
     Port,
     Requantize,
+    Reshape,
+    SumPool,
     Threshold,
     Value,
+    Window,
     derive_threshold,
+    evaluate,
     output_interval,
 )
 
@@ -89,6 +98,69 @@ def digits_recipe() -> "Recipe":
     )
 
 
+def cnv(
+    weight_bits: int = 1,
+    activation_bits: int = 1,
+    *,
+    width: int = 64,
+    classes: int = 10,
+    seed: int = 0,
+) -> "nn.Module":
+    """FINN's CNV for 32 x 32 colour images between 0 and 1, untrained (arXiv 1612.07119).
+
+    Six 3 x 3 convolutions without padding, of width, width, 2, 2, 4 and 4 x width channels, a
+    maximum over 2 x 2 behind the second and the fourth, and three dense layers of 8 x width, 8 x
+    width and `classes` outputs; batch-norm and a quantiser behind each but the last. One bit means
+    binary, -1 and +1; all scales are powers of two. 1.5 million weights at the default width.
+    """
+    import torch
+    from brevitas import nn as qnn
+    from brevitas.inject.enum import ScalingImplType
+    from brevitas.quant import binary, fixed_point
+    from torch import nn
+
+    torch.manual_seed(seed)
+    weight: dict[str, object] = {
+        "weight_quant": fixed_point.Int8WeightPerTensorFixedPoint,
+        "weight_bit_width": weight_bits,
+    }
+    if weight_bits == 1:
+        weight = {"weight_quant": binary.SignedBinaryWeightPerTensorConst.let(scaling_const=1.0)}
+    signed = fixed_point.Int8ActPerTensorFixedPointMinMaxInit.let(
+        min_val=-1.0, max_val=1.0, scaling_impl_type=ScalingImplType.CONST
+    )
+
+    def quantiser(bits: int) -> nn.Module:
+        if bits == 1:
+            one = binary.SignedBinaryActPerTensorConst.let(min_val=-1.0, max_val=1.0)
+            return qnn.QuantIdentity(act_quant=one)
+        return qnn.QuantIdentity(act_quant=signed, bit_width=bits)
+
+    pixels = fixed_point.Uint8ActPerTensorFixedPointMaxInit.let(
+        max_val=1.0, scaling_impl_type=ScalingImplType.CONST
+    )
+    layers: list[nn.Module] = [qnn.QuantIdentity(act_quant=pixels, bit_width=8)]
+    inputs = 3
+    for i, outputs in enumerate((width, width, 2 * width, 2 * width, 4 * width, 4 * width)):
+        layers += [
+            qnn.QuantConv2d(inputs, outputs, 3, bias=False, **weight),
+            nn.BatchNorm2d(outputs),
+            quantiser(activation_bits),
+        ]
+        layers += [nn.MaxPool2d(2)] if i in (1, 3) else []
+        inputs = outputs
+    layers.append(nn.Flatten())
+    for outputs in (8 * width, 8 * width):
+        layers += [
+            qnn.QuantLinear(inputs, outputs, bias=False, **weight),
+            nn.BatchNorm1d(outputs),
+            quantiser(activation_bits),
+        ]
+        inputs = outputs
+    layers.append(qnn.QuantLinear(inputs, classes, bias=False, **weight))
+    return nn.Sequential(*layers)
+
+
 def random_mlp(
     sizes: Sequence[int] = (16, 64, 32, 32, 5),
     weight_bits: Sequence[int] = (6, 4, 3, 4),
@@ -147,6 +219,90 @@ def random_mlp(
         sample = np.rint((sample + requantize.bias) / 2.0**shift).clip(0, kind.max).astype(np.int64)
     ports = {first.name: Port(2.0**-first.type.width), nodes[-1].name: Port(2.0**-8)}
     return Graph(name, (first,), tuple(nodes), (nodes[-1].name,), ports)
+
+
+def random_cnn(
+    shape: tuple[int, int, int] = (8, 8, 3),
+    channels: Sequence[int] = (8, 16),
+    *,
+    weight_bits: int = 4,
+    activation_bits: int = 4,
+    pooling: Literal["none", "max", "sum"] = "max",
+    residual: bool = False,
+    depthwise: bool = False,
+    padding: bool = True,
+    classes: int = 5,
+    seed: int = 0,
+    density: float = 0.5,
+    form: Literal["requantize", "threshold"] = "requantize",
+    decide: bool = False,
+    name: str = "random_cnn",
+) -> Graph:
+    """A random convolutional network, alike for equal arguments, for benchmarks and tests.
+
+    shape: of the (signed) input, (rows, columns, channels). channels: of every stage, which is a
+    3 x 3 convolution, or with `depthwise` one of each channel and one of 1 x 1 behind it; with
+    `residual` a second one beside which the first's result is added, in other units; and a pool
+    over 2 x 2. padding: by one, so that a convolution keeps the image's size; residual ones always
+    are. The last image is flattened for a dense layer of `classes` outputs, and `decide` names the
+    largest. weight_bits, activation_bits, density, form: as for `random_mlp`.
+
+    Raises GraphError where an image becomes smaller than a kernel.
+    """
+    rng = np.random.default_rng(seed)
+    b = Builder(name)
+    x = b.input("x", shape, IntType(activation_bits, signed=True))
+    sample = rng.integers(x.type.min, x.type.max + 1, (16, *shape))
+    first, kind = x, IntType(activation_bits, signed=False)
+
+    def requantised(name: str, sums: Value) -> Value:
+        """Two standard deviations of the sums fill the result, whose median is half of it."""
+        seen = evaluate(b.graph(sums), sample).reshape(-1, sums.channels)
+        shift = max(int(np.ceil(np.log2(max(2 * seen.std(), 1) / kind.max))), 0)
+        bias = (kind.max << shift >> 1) - np.median(seen, axis=0).astype(np.int64)
+        ones = np.ones(sums.channels, np.int64)
+        op: Requantize | Threshold = Requantize(ones, bias, shift)
+        if form == "threshold":
+            unit = Fraction(1, 1 << shift)
+            offset = [int(n) * unit for n in bias]
+            op = derive_threshold(
+                [unit] * sums.channels, offset, 0, kind.max, "half_even", b.interval(sums)
+            )
+        return b.add(name, op, sums, kind=kind)
+
+    def convolved(name: str, source: Value, outputs: int, size: int, groups: int = 1) -> Value:
+        window = Window((size, size))
+        if size == 3 and (padding or name.startswith("res")):
+            window = Window((3, 3), padding=(1, 1, 1, 1))
+        taps = source.channels // groups * size * size
+        weights = _random_weights(rng, (taps, outputs), weight_bits, density)
+        conv = Conv2d(Plain(weights, weight_bits), rng.integers(-8, 9, outputs), window, groups)
+        return requantised(f"{name}_act", b.add(name, conv, source))
+
+    def block(name: str, source: Value, outputs: int) -> Value:
+        if not depthwise:
+            return convolved(name, source, outputs, 3)
+        source = convolved(f"{name}_depth", source, source.channels, 3, source.channels)
+        return convolved(f"{name}_point", source, outputs, 1)
+
+    for i, outputs in enumerate(channels):
+        x = block(f"conv{i}", x, outputs)
+        if residual:
+            branch = block(f"res{i}", x, outputs)
+            x = requantised(f"join{i}_act", b.add(f"join{i}", Add((2, 3)), x, branch))
+        if pooling == "max":
+            x = b.add(f"pool{i}", MaxPool(Window((2, 2), (2, 2))), x)
+        elif pooling == "sum":
+            total = b.add(f"pool{i}", SumPool(Window((2, 2), (2, 2))), x)
+            x = requantised(f"pool{i}_act", total)
+    x = b.add("flat", Reshape(), x, shape=(x.size,))
+    weights = _random_weights(rng, (x.size, classes), weight_bits, density)
+    usual = np.median(evaluate(b.graph(x), sample) @ weights, axis=0).astype(np.int64)
+    x = b.add("scores", Dense(Plain(weights, weight_bits), -usual), x)
+    if decide:
+        x = b.add("best", ArgMax(), x)
+    ports = {first.name: Port(2.0**-activation_bits), x.name: Port(1.0 if decide else 2.0**-8)}
+    return b.graph(x, ports=ports)
 
 
 def _random_weights(

@@ -9,10 +9,20 @@ import torch
 
 from bitwright.models.data import digits
 from bitwright.models.errors import InputError
-from bitwright.models.graph import Dense, Requantize, Threshold, digest, evaluate, trace
+from bitwright.models.graph import (
+    ArgMax,
+    Conv2d,
+    Dense,
+    Requantize,
+    Threshold,
+    digest,
+    evaluate,
+    trace,
+    weight_width,
+)
 from bitwright.models.lower import compare, lower
 from bitwright.models.train import train
-from bitwright.models.zoo import digits_mlp, digits_recipe, random_mlp
+from bitwright.models.zoo import cnv, digits_mlp, digits_recipe, random_cnn, random_mlp
 
 torch.set_num_threads(1)
 
@@ -90,8 +100,59 @@ def test_lists_that_disagree() -> None:
         random_mlp((4, 3, 2), (4,), (4, 4))
 
 
+CNNS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "no padding": {"shape": (14, 12, 2), "padding": False},
+    "residual": {"residual": True, "pooling": "sum"},
+    "depthwise": {"depthwise": True, "decide": True},
+    "binary": {"weight_bits": 1, "activation_bits": 1},
+    "all": {"residual": True, "depthwise": True, "pooling": "none", "channels": (4,)},
+}
+
+
+@pytest.mark.parametrize("case", CNNS)
+def test_random_networks_of_images_live(case: str) -> None:
+    graph = random_cnn(**CNNS[case])  # type: ignore[arg-type]
+    assert digest(graph) == digest(random_cnn(**CNNS[case]))  # type: ignore[arg-type]
+    assert digest(graph) != digest(random_cnn(**CNNS[case], seed=1))  # type: ignore[arg-type]
+    kind = graph.input.type
+    x = np.random.default_rng(0).integers(kind.min, kind.max + 1, (300, *graph.input.shape))
+    tensors = trace(graph, x)
+    for node in graph.nodes:
+        made = tensors[node.name]
+        if isinstance(node.op, Requantize | ArgMax):
+            assert made.std() > 0 and np.unique(made).size > node.output.type.max // 2
+        if isinstance(node.op, Conv2d | Dense):
+            assert weight_width(node.op.weights) == CNNS[case].get("weight_bits", 4)
+    other = random_cnn(**CNNS[case], form="threshold")  # type: ignore[arg-type]
+    assert any(isinstance(node.op, Threshold) for node in other.nodes)
+    np.testing.assert_array_equal(evaluate(other, x), evaluate(graph, x))
+
+
+@pytest.mark.parametrize("bits", [(1, 1), (2, 3)])
+def test_finns_network_of_convolutions_is_lowered_exactly(bits: tuple[int, int]) -> None:
+    model = cnv(*bits, width=8, classes=7)
+    images = np.random.default_rng(0).random((40, 3, 32, 32)).astype(np.float32)
+    model.train()
+    for _ in range(3):
+        model(torch.from_numpy(images))
+    lowered = lower(model, (3, 32, 32))
+    report = compare(model, lowered, images)
+    assert report.differing == report.differing_decisions == 0
+    kinds = [node.kind for node in lowered.graph.nodes]
+    assert kinds.count("conv2d") == 6 and kinds.count("dense") == 3 and kinds.count("maxpool") == 2
+    assert lowered.graph.input.shape == (32, 32, 3)
+
+
+def test_finns_network_has_one_and_a_half_million_weights() -> None:
+    assert sum(p.numel() for p in cnv().parameters() if p.dim() > 1) == 1_542_848
+
+
 def test_random_graphs_need_no_torch() -> None:
-    code = "import sys, bitwright.models.zoo as z; z.random_mlp(); print('torch' in sys.modules)"
+    code = (
+        "import sys, bitwright.models.zoo as z; z.random_mlp(); z.random_cnn(); "
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

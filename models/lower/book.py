@@ -151,7 +151,8 @@ class Book:
         # A port of offset -1/2 is a binary one, and a binary one has no other.
         half = Fraction(-1, 2)
         moved = quantiser.offset - real.shift / quantiser.scale[0]
-        if real.gain <= 0 or moved != quantiser.offset and half in (moved, quantiser.offset):
+        moves = moved != quantiser.offset
+        if real.gain <= 0 or (moves and half in (moved, quantiser.offset)):
             raise UnsupportedError(
                 f"quantises {float(real.gain):g} * input + {float(real.shift):g}, which the "
                 "network's port cannot say: do that to the data outside the network"

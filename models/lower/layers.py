@@ -112,7 +112,10 @@ def argument(node: fx.Node, name: str, default: object) -> object:
 
 
 def constant(value: object, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """A constant under a tensor's shape, without the batch. Raises UnsupportedError if it cannot."""
+    """A constant under a tensor's shape, without the batch.
+
+    Raises UnsupportedError for other shapes, and for what is no finite number.
+    """
     given = value if isinstance(value, torch.Tensor) else torch.tensor(value)
     if not given.is_floating_point() and given.dtype != torch.int64:
         raise UnsupportedError(f"combines a tensor with {given.dtype}: use numbers")
