@@ -37,7 +37,19 @@ Writer = Callable[[Node, Value, Interval, str, int, bool], str]
 
 
 def rom(name: str, words: list[int], width: int, address: str, data: str) -> str:
-    raise UnsupportedError(name)
+    """A memory with fixed contents: `data` is the word at `address` one cycle before."""
+    lines = [
+        f"  logic [{width - 1}:0] {name}_memory[{len(words)}];",
+        f"  logic [{width - 1}:0] {name}_q;",
+        "  initial begin",
+    ]
+    lines += [f"    {name}_memory[{i}] = {width}'h{word:x};" for i, word in enumerate(words)]
+    lines += [
+        "  end",
+        f"  always_ff @(posedge clk_i) {name}_q <= {name}_memory[{address}];",
+        f"  assign {data} = {name}_q;",
+    ]
+    return "\n".join(lines)
 
 
 def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
@@ -48,9 +60,7 @@ def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
 
 def sweeps(node: Node, block: Block) -> bool:
     """Whether the node's own module has the window with which the block begins."""
-    begins = isinstance(block.head, Sweep) and block.steps[0].node is node
-    copies = block.name.endswith("__copies")
-    return begins and not copies and isinstance(node.op, Dense | Conv2d | MaxPool | SumPool)
+    return isinstance(block.head, Sweep) and block.steps[0].node is node
 
 
 def window(sweep: Sweep, width: int, name: str) -> str:
@@ -160,9 +170,12 @@ def _product(
     weights = _weight_words(op, sweep, pe, simd)  # (passes, accesses, lanes, terms)
     bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
     # x * w of two bits is (x xnor w) - (1 if w is -1): what is subtracted is known beforehand.
+    # x * -1 is ~x + 1 likewise.
     binary = bits == 1 and kind.width == 1 and not kind.signed
-    if binary:
-        bias = bias - (weights == -1).sum(axis=(1, 3))
+    inverted = bits == 1 and not binary
+    if bits == 1:
+        negative = (weights == -1).sum(axis=(1, 3))
+        bias = bias - negative if binary else bias + negative
     table = weights.reshape(-1, pe * simd)
     if bits == 1:
         table = (table + 1) // 2
@@ -192,7 +205,7 @@ def _product(
     parameters = {
         "Lanes": 1 if depthwise else pe, "Terms": simd, "InWidth": kind.width,
         "InSigned": int(kind.signed), "WeightWidth": bits, "AccWidth": made.width,
-        "Binary": int(binary),
+        "Binary": int(binary), "Inverted": int(inverted),
     }  # fmt: skip
     control = "    .valid_i(seen_valid), .first_i(seen_first), .last_i(seen_last),"
     if not depthwise:

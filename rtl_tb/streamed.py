@@ -1,5 +1,7 @@
 """The top of a streamed design: blocks between FIFOs, each a head and the nodes that follow it."""
 
+from typing_extensions import assert_never
+
 from bitwright.models.graph import Add, Concat, Cycles, Graph, Value
 from bitwright.models.graph.streams import (
     INPUT,
@@ -8,12 +10,13 @@ from bitwright.models.graph.streams import (
     Fifo,
     Narrow,
     Pass,
+    Repeat,
     Step,
     Streams,
     Sweep,
     Widen,
 )
-from bitwright.rtl_tb.folded import instance, sweeps, window
+from bitwright.rtl_tb.folded import instance, sweeps
 from bitwright.rtl_tb.text import concatenation, resized
 
 
@@ -129,13 +132,15 @@ class _Top:
             case Narrow():
                 bits //= head.ratio
                 cell = instance("bw_downsize", {"Width": bits, "Ratio": head.ratio}, f"u_{name}")
+            case Repeat():
+                parameters = {"Width": bits, "Words": head.words, "Copies": head.copies}
+                cell = instance("bw_repeat", parameters, f"u_{name}")
             case Sweep():
-                first = block.steps[0] if block.steps else None
-                if first is not None and sweeps(first.node, block):
-                    cell = f"  {self.modules[first.node.name]} u_{name} ("
-                    bits = first.makes * first.node.output.type.width
-                else:
-                    cell = window(head, bits, f"u_{name}")
+                first = block.steps[0]
+                cell = f"  {self.modules[first.node.name]} u_{name} ("
+                bits = first.makes * first.node.output.type.width
+            case _:
+                assert_never(head)
         self.lines += [
             f"  wire [{bits - 1}:0] {name}__data;",
             f"  wire {name}__valid;",

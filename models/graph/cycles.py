@@ -14,6 +14,7 @@ from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph.graph import Graph
+from bitwright.models.graph.ops import Window
 from bitwright.models.graph.plan import Plan
 from bitwright.models.graph.streams import (
     INPUT,
@@ -21,6 +22,7 @@ from bitwright.models.graph.streams import (
     Block,
     Narrow,
     Pass,
+    Repeat,
     Streams,
     Sweep,
     Widen,
@@ -161,7 +163,10 @@ class _Play:
                 yield self._steps(reads, feeds, head.ratio, 1, block.latency)
             case Narrow():
                 yield self._steps(reads, feeds, 1, head.ratio, block.latency)
-            case Sweep():
+            case Sweep() | Repeat():
+                if isinstance(head, Repeat):  # a pixel at a time, each of its words a pass
+                    passes = head.copies * head.words
+                    head = Sweep(1, 1, head.words, Window((1, 1)), passes, head.words)
                 rows: list[int] = []
                 releases: list[int] = []
                 yield self._writes(head, reads[0], rows, releases)

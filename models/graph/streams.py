@@ -80,8 +80,12 @@ class Sweep:
 
     @property
     def ring_rows(self) -> int:
-        """Rows that are kept: what a window sees, and what it sees next beside them."""
-        return self.window.kernel[0] + self.window.stride[0]
+        """Rows that are kept: what a window sees, and what the next sees beside them.
+
+        Behind a window that is alone the next image begins.
+        """
+        step = self.window.stride[0] if self.positions[0] > 1 else self.rows
+        return self.window.kernel[0] + step
 
     @property
     def positions(self) -> tuple[int, int]:
@@ -94,7 +98,15 @@ class Sweep:
         return math.prod(self.positions) * self.passes * self.accesses
 
 
-Head = Pass | Widen | Narrow | Sweep
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Keeps `words` beats, and makes all of them, in order, `copies` times."""
+
+    words: int
+    copies: int
+
+
+Head = Pass | Widen | Narrow | Sweep | Repeat
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -110,8 +122,8 @@ class Step:
 class Block:
     """A head that decides when, and the nodes whose hardware follows it, each feeding the next.
 
-    A folded product, a pool and the copies of tiled weights begin with a `Sweep`. A block without
-    steps only changes the beats or copies.
+    A folded product and a pool begin with a `Sweep`. A block without steps only changes or copies
+    beats.
     """
 
     name: str
@@ -306,9 +318,8 @@ class _Work:
                 copies = len(op.bias) // shared_outputs(op)
                 if copies > 1:
                     words = shared_outputs(op) // engine.pe
-                    pixels = node.output.size // node.output.channels
-                    again = Sweep(pixels, 1, words, Window((1, 1)), copies)
                     fifo = self._feed(block, f"{node.name}__once")
+                    again = Repeat(words, copies)
                     self._open(again, (fifo,), node.name, engine.pe, 1, f"{node.name}__copies")
             case MaxPool() | SumPool():
                 lanes = engine.pe if isinstance(engine, Folded) else source.channels
@@ -431,7 +442,7 @@ def _depth(block: Block) -> int:
     back two cycles after that at the earliest.
     """
     every = {
-        Pass: 1, Narrow: 1,
+        Pass: 1, Narrow: 1, Repeat: 1,
         Widen: getattr(block.head, "ratio", 1), Sweep: getattr(block.head, "accesses", 1),
     }[type(block.head)]  # fmt: skip
     return max(2, -(-(block.latency + 2) // every))
