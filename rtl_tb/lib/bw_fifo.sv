@@ -12,7 +12,7 @@
 module bw_fifo #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 2,
-  parameter Style = "auto"
+  parameter bit [87:0] Style = "auto"
 ) (
   input  logic             clk_i,
   input  logic             rst_ni,
@@ -57,8 +57,9 @@ module bw_fifo #(
 
   // Where the next word is written, and where the first word held is in the next cycle.
   logic [AddressWidth-1:0] write_q, read_q, read_d;
-  function automatic logic [AddressWidth-1:0] after(logic [AddressWidth-1:0] address);
-    return address == AddressWidth'(Depth - 1) ? '0 : address + AddressWidth'(1);
+  function automatic logic [AddressWidth-1:0] after(
+      input logic [AddressWidth-1:0] address);
+    after = address == AddressWidth'(Depth - 1) ? '0 : address + AddressWidth'(1);
   endfunction
   assign read_d = pop ? after(read_q) : read_q;
   always_ff @(posedge clk_i) begin
@@ -71,7 +72,7 @@ module bw_fifo #(
     end
   end
 
-  if (Style == "block") begin : g_block
+  if (Style == 88'("block")) begin : g_block
     logic [Width-1:0] read_data, passed_q;
     logic passed_valid_q;
     always_ff @(posedge clk_i) begin
@@ -84,12 +85,12 @@ module bw_fifo #(
     );
     assign data_o = passed_valid_q ? passed_q : read_data;
   end else begin : g_direct
-    if (Style == "distributed") begin : g_distributed
+    if (Style == 88'("distributed")) begin : g_distributed
       (* ram_style = "distributed", syn_ramstyle = "distributed" *)
       logic [Width-1:0] memory[Depth];
       always_ff @(posedge clk_i) if (valid_i) memory[write_q] <= data_i;
       assign data_o = memory[read_q];
-    end else if (Style == "auto") begin : g_auto
+    end else if (Style == 88'("auto")) begin : g_auto
       logic [Width-1:0] memory[Depth];
       always_ff @(posedge clk_i) if (valid_i) memory[write_q] <= data_i;
       assign data_o = memory[read_q];

@@ -5,7 +5,7 @@
 module bw_ram #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 16,
-  parameter Style = "auto",
+  parameter bit [87:0] Style = "auto",
   localparam int unsigned AddressWidth = Depth > 1 ? $clog2(Depth) : 1
 ) (
   input  logic                    clk_i,
@@ -22,21 +22,21 @@ module bw_ram #(
   logic [Width-1:0] data_q;
   assign data_o = data_q;
 
-  if (Style == "block") begin : g_block
+  if (Style == 88'("block")) begin : g_block
     (* no_rw_check, ram_style = "block", syn_ramstyle = "block_ram, no_rw_check" *)
     logic [Width-1:0] memory[Depth];
     always_ff @(posedge clk_i) begin
       if (write_i) memory[write_address_i] <= data_i;
       data_q <= memory[read_address_i];
     end
-  end else if (Style == "distributed") begin : g_distributed
+  end else if (Style == 88'("distributed")) begin : g_distributed
     (* no_rw_check, ram_style = "distributed", syn_ramstyle = "distributed, no_rw_check" *)
     logic [Width-1:0] memory[Depth];
     always_ff @(posedge clk_i) begin
       if (write_i) memory[write_address_i] <= data_i;
       data_q <= memory[read_address_i];
     end
-  end else if (Style == "auto") begin : g_auto
+  end else if (Style == 88'("auto")) begin : g_auto
     (* no_rw_check *)
     logic [Width-1:0] memory[Depth];
     always_ff @(posedge clk_i) begin

@@ -36,7 +36,7 @@ module bw_window #(
   parameter int unsigned Passes = 1,
   parameter int unsigned Groups = 1,
   parameter int unsigned RingRows = KernelRows + StrideRows,
-  parameter Style = "auto",
+  parameter bit [87:0] Style = "auto",
   localparam int unsigned PassAccesses = KernelRows * KernelColumns * (Words / Groups),
   localparam int unsigned Accesses = Passes * PassAccesses,
   localparam int unsigned AddressWidth = Accesses > 1 ? $clog2(Accesses) : 1,
@@ -124,11 +124,13 @@ module bw_window #(
   // The window's first row counted from the image's first; all of it within the image, clamped.
   localparam int unsigned SpanWidth = $clog2(
       2 * (Rows + Top + KernelRows + RingRows + OutRows * StrideRows)) + 1;
-  function automatic logic signed [SpanWidth-1:0] clamp(logic signed [SpanWidth-1:0] row);
-    return row < 0 ? '0 : row > SpanWidth'(Rows) ? SpanWidth'(Rows) : row;
+  function automatic logic signed [SpanWidth-1:0] clamp(
+      input logic signed [SpanWidth-1:0] row);
+    clamp = row < 0 ? '0 : row > signed'(SpanWidth'(Rows)) ? SpanWidth'(Rows) : row;
   endfunction
-  function automatic logic signed [SpanWidth-1:0] needed(logic signed [SpanWidth-1:0] top);
-    return clamp(top + SpanWidth'(KernelRows)) - clamp(top);
+  function automatic logic signed [SpanWidth-1:0] needed(
+      input logic signed [SpanWidth-1:0] top);
+    needed = clamp(top + SpanWidth'(KernelRows)) - clamp(top);
   endfunction
   localparam logic signed [SpanWidth-1:0] FirstTop = -SpanWidth'(Top);
 
@@ -152,7 +154,7 @@ module bw_window #(
       if (line_end) top_q <= top_d;
       need_q <= need_d;
       lead_q <= lead_d;
-      ready_q <= lead_d < SpanWidth'(RingRows);
+      ready_q <= lead_d < signed'(SpanWidth'(RingRows));
       enough_q <= need_d == '0 || lead_d >= need_d;
     end
   end
@@ -180,19 +182,127 @@ module bw_window #(
   // Places in the row are modulo the memory's addresses, so columns left of the image may be negative.
   localparam int unsigned OuterWidth = $clog2(2 * RingWords + RowWords) + 1;
   function automatic logic [RamWidth-1:0] ahead(
-      logic [RamWidth-1:0] place, logic [OuterWidth-1:0] words);
+      input logic [RamWidth-1:0] place, input logic [OuterWidth-1:0] words);
     logic [OuterWidth-1:0] sum;
     sum = OuterWidth'(place) + words;
-    return RamWidth'(sum >= OuterWidth'(RingWords) ? sum - OuterWidth'(RingWords) : sum);
+    ahead = RamWidth'(sum >= OuterWidth'(RingWords) ? sum - OuterWidth'(RingWords) : sum);
   endfunction
 
-  // What a row's end frees is one of few numbers, each known: so many words forward in the ring.
-  function automatic logic [OuterWidth-1:0] forward(logic signed [SpanWidth-1:0] rows);
-    logic [OuterWidth-1:0] words;
-    words = '0;
-    for (int unsigned k = 1; k <= Rows; k++) begin
-      if (rows == SpanWidth'(k)) words = OuterWidth'((k % RingRows) * RowWords);
+  // What the end of an output row frees is one of few numbers: so many words forward in the ring.
+  localparam int LastTop = int'((OutRows - 1) * StrideRows) - int'(Top);
+  localparam int FrameFreed = LastTop < 0 ? int'(Rows) : LastTop > int'(Rows) ? 0
+                                                       : int'(Rows) - LastTop;
+  localparam int EnterFreed = int'((StrideRows - Top % StrideRows) % StrideRows);
+  localparam int LeaveFreed = int'((Rows - 1 + Top) % StrideRows) + 1;
+  function automatic logic [OuterWidth-1:0] ringWords(input int rows);
+    ringWords = OuterWidth'((unsigned'(rows) % RingRows) * RowWords);
+  endfunction
+  function automatic logic [OuterWidth-1:0] forward(
+      input logic signed [SpanWidth-1:0] rows);
+    if (rows == '0) forward = '0;
+    else if (rows == SpanWidth'(StrideRows)) forward = ringWords(int'(StrideRows));
+    else if (rows == SpanWidth'(FrameFreed)) forward = ringWords(FrameFreed);
+    else if (rows == SpanWidth'(EnterFreed)) forward = ringWords(EnterFreed);
+    else if (rows == SpanWidth'(LeaveFreed)) forward = ringWords(LeaveFreed);
+    else forward = ringWords(int'(Rows));
+  endfunction
+
+  logic [RamWidth-1:0] base_q, base_d, row_base_q;  // the oldest needed row, the row being read
+  logic signed [SpanWidth-1:0] row_q;  // which row that is, counted in the image
+  assign base_d = line_end ? ahead(base_q, forward(freed)) : base_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      base_q <= '0;
+      row_base_q <= '0;
+      row_q <= FirstTop;
+    end else if (kernel_row_end) begin
+      base_q <= base_d;
+      if (kernel_row_last) begin
+        row_base_q <= base_d;
+        row_q <= line_end ? top_d : top_q;
+      end else begin
+        if (row_q >= 0) row_base_q <= ahead(row_base_q, OuterWidth'(RowWords));
+        row_q <= row_q + SpanWidth'(1);
+      end
     end
-    return words;
-  endfunction
+  end
 
+  localparam int unsigned ColumnWidth = $clog2(
+      2 * (Columns + Left + KernelColumns + OutColumns * StrideColumns)) + 1;
+  localparam logic signed [ColumnWidth-1:0] FirstLeft = -ColumnWidth'(Left);
+  localparam logic [RamWidth-1:0] FirstPlace = -RamWidth'(Left * Words);
+  logic signed [ColumnWidth-1:0] left_q, left_d, column_q;  // the window's, the access's
+  logic [RamWidth-1:0] left_place_q, left_place_d, group_place_q, group_place_d, place_q;
+  always_comb begin
+    left_d = left_q;
+    left_place_d = left_place_q;
+    group_place_d = group_place_q;
+    if (line_end) begin
+      left_d = FirstLeft;
+      left_place_d = FirstPlace;
+    end else if (position_end) begin
+      left_d = left_q + ColumnWidth'(StrideColumns);
+      left_place_d = left_place_q + RamWidth'(StrideColumns * Words);
+    end
+    if (position_end) group_place_d = left_place_d;
+    else if (group_end) group_place_d = group_place_q + RamWidth'(GroupWords);
+  end
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      left_q <= FirstLeft;
+      column_q <= FirstLeft;
+      left_place_q <= FirstPlace;
+      group_place_q <= FirstPlace;
+      place_q <= FirstPlace;
+    end else begin
+      left_q <= left_d;
+      left_place_q <= left_place_d;
+      group_place_q <= group_place_d;
+      if (kernel_row_end) begin
+        column_q <= left_d;
+        place_q <= group_place_d;
+      end else if (issue_o && word_last) begin
+        column_q <= column_q + ColumnWidth'(1);
+        place_q <= place_q + RamWidth'(Words - GroupWords + 1);
+      end else if (issue_o) begin
+        place_q <= place_q + RamWidth'(1);
+      end
+    end
+  end
+
+  logic [Width-1:0] word;
+  bw_ram #(.Width(Width), .Depth(RingWords), .Style(Style)) u_ram (
+    .clk_i, .write_i(take), .write_address_i(write_q), .data_i,
+    .read_address_i(row_base_q + place_q), .data_o(word)
+  );
+
+  // ===== One cycle later, with the word that was read =====
+  localparam bit Padded = Top > 0 || LastTop + int'(KernelRows) > int'(Rows) || Left > 0
+      || (OutColumns - 1) * StrideColumns + KernelColumns > Columns + Left;
+  logic valid_q, first_q, last_q, inside_q, pass_first_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      valid_q <= 1'b0;
+      pass_first_q <= 1'b1;
+    end else begin
+      valid_q <= issue_o;
+      if (issue_o) pass_first_q <= pass_last;
+    end
+    first_q <= pass_first_q;
+    last_q <= pass_last;
+  end
+  if (Padded) begin : g_padded
+    always_ff @(posedge clk_i) begin
+      inside_q <= row_q >= 0 && row_q < signed'(SpanWidth'(Rows))
+          && column_q >= 0 && column_q < signed'(ColumnWidth'(Columns));
+    end
+    assign data_o = inside_q ? word : '0;
+  end else begin : g_whole
+    assign inside_q = 1'b1;
+    assign data_o = word;
+  end
+  assign valid_o = valid_q;
+  assign first_o = first_q;
+  assign last_o = last_q;
+  assign inside_o = inside_q;
+endmodule
