@@ -10,16 +10,28 @@ from bitwright.cli.options import (
     DataOption,
     JsonOption,
     LabelsOption,
-    ModelArgument,
     NameOption,
-    ShapeOption,
     WeightsOption,
 )
+from bitwright.models.errors import InputError
 
 
 def lower(
-    model: ModelArgument,
-    input_shape: ShapeOption,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Python file and the function in it that makes the network, or an ONNX file.",
+            metavar="FILE.py:FACTORY|FILE.onnx",
+            show_default=False,
+        ),
+    ],
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            help="Sizes of one example without the batch: 64, or 1,8,8. An ONNX file says so.",
+            show_default=False,
+        ),
+    ] = None,
     weights: WeightsOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the graph.")] = Path(
         "out/graph"
@@ -36,16 +48,25 @@ def lower(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a trained Brevitas network into integers, and compare.
+    """Turn a trained network into integers: Brevitas, or an ONNX file.
 
-    The integer graph is what every other command starts from. Both are
+    The integer graph is what every other command starts from. A Brevitas network and its graph are
     run on the same rows: accuracies side by side, and how many integers of each tensor differ.
-    With power-of-two scales none does.
+    With power-of-two scales none does. An ONNX file (QONNX, or QuantizeLinear and
+    DequantizeLinear) may come from anywhere: nothing of it is executed.
 
     Examples:
       bitwright lower net.py:make --weights net.pt --input-shape 64 -o out/graph
       bitwright lower net.py:make -w net.pt --input-shape 1,8,8 --data test.npz --json
+      bitwright lower net.onnx -o out/graph
     """
+    if model.lower().endswith(".onnx"):
+        if input_shape or weights:
+            raise InputError(f"{model} holds its input's shape and weights: leave yours out")
+        _lower_file(model, out, data, name, labels, multiplier_bits, as_json)
+        return
+    if not input_shape:
+        raise InputError("give --input-shape, the sizes of one example: 64, or 1,8,8")
     from bitwright.flow import compare_with_torch, random_rows
     from bitwright.inputs import load_rows, parse_shape
     from bitwright.models.graph import digest, save
@@ -70,3 +91,36 @@ def lower(
     result = {"graph": out, "digest": digest(graph), "name": graph.name, "accuracy": accuracy,
               "lowering": lowering}  # fmt: skip
     show(result, as_json, graph_table(graph), lowering_table(graph.name, accuracy, lowering))
+
+
+def _lower_file(
+    model: str,
+    out: Path,
+    data: Path | None,
+    name: str | None,
+    labels: str | None,
+    multiplier_bits: int | None,
+    as_json: bool,
+) -> None:
+    """The same of an ONNX file, which nothing can be compared with; only accuracy is measured."""
+    from bitwright.inputs import load_rows
+    from bitwright.models.graph import dequantise, digest, evaluate, quantise, save
+    from bitwright.models.lower.compare import decide
+    from bitwright.models.lower.onnx import lower_onnx
+    from bitwright.report import Accuracy
+    from bitwright.tables import graph_table
+
+    rows = load_rows(data) if data is not None else None
+    lowered = lower_onnx(model, name=name, labels=labels_of(labels),
+                         multiplier_bits=multiplier_bits)  # fmt: skip
+    graph, accuracy = lowered.graph, Accuracy(None, None)
+    if rows is not None and rows.y is not None:
+        if len(graph.output.shape) > 1:
+            raise InputError(f"{model} makes an image, which is no class: leave --data out")
+        outputs = dequantise(graph, evaluate(graph, quantise(graph, lowered.arrange(rows.x))))
+        accuracy = Accuracy(None, float((decide(graph, outputs) == rows.y).mean()))
+    save(graph, out)
+    result = {"graph": out, "digest": digest(graph), "name": graph.name, "accuracy": accuracy}
+    show(result, as_json, graph_table(graph))
+    if accuracy.reference is not None and not as_json:
+        typer.echo(f"accuracy: {100 * accuracy.reference:.2f} %")

@@ -22,10 +22,6 @@ WeightsOption = Annotated[
     Path | None,
     typer.Option("--weights", "-w", help="state_dict that torch.save() wrote.", show_default=False),
 ]
-ShapeOption = Annotated[
-    str, typer.Option(help="Sizes of one example without the batch: 64, or 1,8,8.",
-                      show_default=False)
-]  # fmt: skip
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Test rows: .npz with x and, for the accuracy, y. Random ones without.",

@@ -104,7 +104,7 @@ def compare(
             theirs.append(channels_last(found, expected.shape[1:]).astype(np.float64))
             ours.append(dequantise(graph, integers[graph.output.name]))
     torch_out, reference_out = np.concatenate(theirs), np.concatenate(ours)
-    torch_says, reference_says = (_decide(graph, out) for out in (torch_out, reference_out))
+    torch_says, reference_says = (decide(graph, out) for out in (torch_out, reference_out))
     return Comparison(
         tensors=tuple(
             TensorComparison(place.tensor, compared[i], differing[i])
@@ -194,7 +194,8 @@ def _missed(scores: IntArray, chosen: IntArray) -> int:
     return int((best[:, 0] < scores.max(axis=1)).sum())
 
 
-def _decide(graph: Graph, outputs: Reals) -> IntArray:
+def decide(graph: Graph, outputs: Reals) -> IntArray:
+    """The class that each row of outputs, (batch, channels), decides for; see `Comparison`."""
     if _decider(graph):
         return outputs[:, 0].astype(np.int64)
     return _largest(outputs)

@@ -8,6 +8,7 @@ from bitwright.models.graph import Graph, optimise
 from bitwright.models.lower.lowered import Lowered
 from bitwright.models.lower.onnx.names import legal
 from bitwright.models.lower.onnx.network import read_network
+from bitwright.models.lower.onnx.refusals import about
 from bitwright.models.lower.onnx.walk import Walk
 
 
@@ -43,12 +44,13 @@ def lower_onnx(
             f"{path} has {len(outputs)} outputs: leave one, or export each by itself"
         )
     (output,) = outputs
-    graph = Graph(
-        legal(name or Path(path).stem, "network"),
-        (walk.input.edge.value,),
-        output.edge.nodes(),
-        (output.edge.name,),
-        {walk.input.edge.name: walk.input.port, output.edge.name: output.port},
-        tuple(labels),
-    )
-    return Lowered(optimise(graph), network.shape, ())
+    with about(str(path)):
+        graph = Graph(
+            legal(name or Path(path).stem, "network"),
+            (walk.input.edge.value,),
+            output.edge.nodes(),
+            (output.edge.name,),
+            {walk.input.edge.name: walk.input.port, output.edge.name: output.port},
+            tuple(labels),
+        )
+        return Lowered(optimise(graph), network.shape, ())

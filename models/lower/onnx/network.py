@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from bitwright.models.errors import InputError, StorageError, UnsupportedError
-from bitwright.models.lower.onnx.tensors import Array, Store, check_shape
+from bitwright.models.lower.onnx.tensors import Array, Store, check_shape, text
 
 MAX_FILE_BYTES = 1 << 29
 """Of the model file itself; larger weights belong into external data."""
@@ -74,24 +73,26 @@ def read_network(path: str | Path) -> Network:
             f"{file} has {len(graph.node):,} nodes, above the limit of {MAX_NODES:,}: simplify it"
         )
     if model.functions:
+        name = text(model.functions[0].name)[:80]
         raise UnsupportedError(
-            f"{file} defines functions of its own ({model.functions[0].name[:80]!r}): inline them "
-            "with onnx.inliner first"
+            f"{file} defines functions of its own ({name!r}): inline them with onnx.inliner first"
         )
     if graph.sparse_initializer:
         raise UnsupportedError(f"{file} stores sparse tensors: store them densely")
     store = Store(file.parent)
     stored: dict[str, TensorProto] = {}
     for tensor in graph.initializer:
-        if tensor.name in stored:
-            raise InputError(f"two initialisers of {file} are named {tensor.name[:80]!r}")
+        name = text(tensor.name)
+        if name in stored:
+            raise InputError(f"two initialisers of {file} are named {name[:80]!r}")
         store.check(tensor)
-        stored[tensor.name] = tensor
+        stored[name] = tensor
     nodes, made = [], dict.fromkeys(stored, "an initialiser")
-    inputs = [value for value in graph.input if value.name not in stored]
-    for value in inputs:
-        made[value.name] = "an input"
-    if len({value.name for value in inputs}) != len(inputs):
+    inputs = [(text(value.name), value) for value in graph.input]
+    inputs = [(name, value) for name, value in inputs if name not in stored]
+    for name, _ in inputs:
+        made[name] = "an input"
+    if len({name for name, _ in inputs}) != len(inputs):
         raise InputError(f"two inputs of {file} have one name: rename one")
     for proto in graph.node:
         node = _node(proto, store)
@@ -103,26 +104,27 @@ def read_network(path: str | Path) -> Network:
                 )
             made[name] = f"made by {node.title}"
         nodes.append(node)
-    outputs = tuple(dict.fromkeys(value.name for value in graph.output))
+    outputs = tuple(dict.fromkeys(text(value.name) for value in graph.output))
     if not outputs:
         raise InputError(f"{file} has no output")
     ordered = _ordered(nodes, outputs, made)
     read = {name for node in ordered for name in node.inputs} | set(outputs)
-    used = [value for value in inputs if value.name in read]
+    used = [(name, value) for name, value in inputs if name in read]
     if len(used) != 1:
         raise UnsupportedError(
             f"{file} has {len(used)} inputs that its outputs depend on "
-            f"({', '.join(repr(v.name[:40]) for v in used[:4]) or 'none'}): give it exactly one"
+            f"({', '.join(repr(name[:40]) for name, _ in used[:4]) or 'none'}): give it exactly one"
         )
     constants = {name: store.decode(stored[name]) for name in stored if name in read}
-    shape = _input_shape(used[0], file)
+    ((input_name, value),) = used
+    shape = _input_shape(input_name, value, file)
     return Network(
-        graph.name,
+        text(graph.name),
         ordered,
         constants,
-        used[0].name,
+        input_name,
         shape,
-        _integers(graph, used[0]),
+        _integers(graph, input_name, value),
         outputs,
     )
 
@@ -153,15 +155,21 @@ def _parsed(file: Path) -> ModelProto:
 
 def _node(proto: NodeProto, store: Store) -> Node:
     bare = Node(
-        proto.name, proto.op_type, proto.domain, tuple(proto.input), tuple(proto.output), {}
+        text(proto.name),
+        text(proto.op_type),
+        text(proto.domain),
+        tuple(text(name) for name in proto.input),
+        tuple(text(name) for name in proto.output),
+        {},
     )
     if not any(bare.outputs):
-        raise InputError(f"a node of type {proto.op_type[:40]!r} makes nothing: remove it")
+        raise InputError(f"a node of type {bare.op[:40]!r} makes nothing: remove it")
     attributes: dict[str, Attribute] = {}
     for given in proto.attribute:
-        if given.name in attributes:
-            raise InputError(f"{bare.title} has two attributes {given.name[:40]!r}")
-        attributes[given.name] = _attribute(given, bare, store)
+        name = text(given.name)
+        if name in attributes:
+            raise InputError(f"{bare.title} has two attributes {name[:40]!r}")
+        attributes[name] = _attribute(given, bare, store)
     return Node(bare.name, bare.op, bare.domain, bare.inputs, bare.outputs, attributes)
 
 
@@ -181,8 +189,8 @@ def _attribute(given: AttributeProto, node: Node, store: Store) -> Attribute:
             return store.decode(given.t)
         case _:
             raise UnsupportedError(
-                f"{node.title} has an attribute {given.name[:40]!r} that is no number, text or "
-                "tensor (a subgraph, perhaps): only plain operations can be lowered"
+                f"{node.title} has an attribute {text(given.name)[:40]!r} that is no number, "
+                "text or tensor (a subgraph, perhaps): only plain operations can be lowered"
             )
 
 
@@ -229,16 +237,16 @@ def _push(node: Node, stack: list[tuple[Node, Iterator[str]]], state: dict[int, 
         stack.append((node, iter(node.inputs)))
 
 
-def _input_shape(value: onnx.ValueInfoProto, file: Path) -> tuple[int, ...]:
+def _input_shape(name: str, value: ValueInfoProto, file: Path) -> tuple[int, ...]:
     kind = value.type.tensor_type
     shape = tuple(int(d.dim_value) if d.HasField("dim_value") else 0 for d in kind.shape.dim)
     if len(shape) < 2 or min(shape[1:]) < 1:
-        dims = ", ".join(d.dim_param[:20] or str(d.dim_value) for d in kind.shape.dim)
+        dims = ", ".join(text(d.dim_param)[:20] or str(d.dim_value) for d in kind.shape.dim)
         raise UnsupportedError(
-            f"the input {value.name[:80]!r} of {file} has shape ({dims}): export it with a batch "
+            f"the input {name[:80]!r} of {file} has shape ({dims}): export it with a batch "
             "and fixed sizes behind it"
         )
-    check_shape(shape[1:], f"the input {value.name[:80]!r}")
+    check_shape(shape[1:], f"the input {name[:80]!r}")
     return shape[1:]
 
 
@@ -250,14 +258,14 @@ _INTEGERS: dict[int, tuple[int, int]] = {
 }
 
 
-def _integers(graph: GraphProto, value: onnx.ValueInfoProto) -> tuple[int, int] | None:
+def _integers(graph: GraphProto, name: str, value: ValueInfoProto) -> tuple[int, int] | None:
     """The range of an integer input: by its type, or by QONNX's annotation of a float one."""
     for annotation in graph.quantization_annotation:
-        if annotation.tensor_name != value.name:
+        if text(annotation.tensor_name) != name:
             continue
         for entry in annotation.quant_parameter_tensor_names:
             if entry.key == "finn_datatype":
-                return _annotated(entry.value)
+                return _annotated(text(entry.value))
     return _INTEGERS.get(value.type.tensor_type.elem_type)
 
 

@@ -1,4 +1,11 @@
-"""What to do about an ONNX operation that cannot be lowered."""
+"""What to do about an ONNX operation that cannot be lowered, and messages that say where."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bitwright.models.errors import BitwrightError, UnsupportedError
+
+UNFORESEEN = "cannot be lowered, and why was not foreseen: please report it with the file"
 
 _REMEDIES = {
     "ConvTranspose": "use an upsampling-free network; transposed convolutions are not mapped",
@@ -41,3 +48,18 @@ _KNOWN = (
 def remedy(op: str) -> str:
     """What to do about an operation, as the end of a sentence."""
     return _REMEDIES.get(op, _KNOWN)
+
+
+@contextmanager
+def about(title: str) -> Iterator[None]:
+    """Every message about what happens inside begins with a node's title.
+
+    Nothing that a file holds may end in a traceback. What is not foreseen becomes a message too,
+    which the tests look for.
+    """
+    try:
+        yield
+    except BitwrightError as error:
+        raise type(error)(f"{title} {error}") from None
+    except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as error:
+        raise UnsupportedError(f"{title} {UNFORESEEN} ({error!r})") from error

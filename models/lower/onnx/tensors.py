@@ -118,7 +118,7 @@ class Store:
     def _external(self, tensor: TensorProto) -> tuple[Path, int, int]:
         """The file, offset and length of a tensor's data, all of which exist."""
         name, needed = _title(tensor), _stored_bytes(tensor)
-        entries: Mapping[str, str] = {e.key: e.value for e in tensor.external_data}
+        entries: Mapping[str, str] = {text(e.key): text(e.value) for e in tensor.external_data}
         location = entries.get("location", "")
         parts = PurePosixPath(location).parts
         if (
@@ -153,6 +153,11 @@ class Store:
                 f"{offset} on are given of the {size} in {location!r}: export the model again"
             )
         return path, offset, length
+
+
+def text(stored: str | bytes) -> str:
+    """A text of the file: protobuf gives bytes where it is not UTF-8."""
+    return stored.decode("utf-8", "replace") if isinstance(stored, bytes) else stored
 
 
 def check_shape(shape: tuple[int, ...], name: str) -> None:
@@ -213,7 +218,7 @@ def _number(entries: Mapping[str, str], key: str, default: int, name: str) -> in
 
 
 def _title(tensor: TensorProto) -> str:
-    return f"the tensor {tensor.name[:80]!r}"
+    return f"the tensor {text(tensor.name)[:80]!r}"
 
 
 def _type(tensor: TensorProto) -> str:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bitwright.models.errors import BitwrightError, UnsupportedError
+from bitwright.models.errors import UnsupportedError
 from bitwright.models.lower import curves, requantise
 from bitwright.models.lower.edges import Edge, Quantiser
 from bitwright.models.lower.onnx import activations, branches, decisions, layers, moves, pools
@@ -17,7 +17,7 @@ from bitwright.models.lower.onnx.inputs import Input
 from bitwright.models.lower.onnx.names import Names
 from bitwright.models.lower.onnx.network import Network, Node
 from bitwright.models.lower.onnx.quantised_constants import along_axis
-from bitwright.models.lower.onnx.refusals import remedy
+from bitwright.models.lower.onnx.refusals import about, remedy
 from bitwright.models.lower.onnx.tensors import Array
 from bitwright.models.lower.onnx.values import Constant
 from bitwright.models.lower.onnx.wires import NO_PADDING, Wire, computed
@@ -48,10 +48,8 @@ class Walk:
             self._readers[name].add("")
         self._tensors[network.input] = self.input.start()
         for step in fuse(network):
-            try:
+            with about(step.title):
                 made = self._fused(step) if isinstance(step, Fused) else self._step(step)
-            except BitwrightError as error:
-                raise type(error)(f"{step.title} {error}") from None
             self._tensors.update(made)
 
     def outputs(self, multiplier_bits: int | None) -> list[Output]:
@@ -59,12 +57,10 @@ class Walk:
         return [self._output(name, multiplier_bits) for name in self._network.outputs]
 
     def _output(self, name: str, multiplier_bits: int | None) -> Output:
-        try:
+        with about(f"the output {name[:80]!r}"):
             if name not in self._tensors:
                 raise UnsupportedError("is the value of a TopK: only its index can be used")
             return decisions.output(self._tensors[name], multiplier_bits)
-        except BitwrightError as error:
-            raise type(error)(f"the output {name[:80]!r} {error}") from None
 
     def _step(self, node: Node) -> dict[str, Tensor]:
         if not (node.domain in _DOMAINS or node.domain.startswith(("qonnx.", "finn."))):

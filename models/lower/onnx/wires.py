@@ -114,7 +114,9 @@ def per_channel(wire: Wire, array: Array, what: str) -> list[Fraction]:
 def fits_batch(wire: Wire, values: Array) -> Array:
     """A constant under the wire's shape. Raises UnsupportedError where it does not fit."""
     shape = (1, *wire.shape)
-    if values.ndim > len(shape) or np.broadcast_shapes(values.shape, shape) != shape:
+    # Lined up from the right, every axis of the constant is that of the wire, or 1.
+    lined = zip(reversed(values.shape), reversed(shape), strict=False)
+    if values.ndim > len(shape) or any(a not in (1, b) for a, b in lined):
         raise UnsupportedError(
             f"combines a tensor of shape {shape} with a constant of shape {values.shape}: they "
             "must have one shape, or the constant one number for each channel"
