@@ -224,13 +224,13 @@ class _Call(FunctionCallTemplate):  # type: ignore[misc]  # hls4ml is not typed
 
 
 class _NoCall(FunctionCallTemplate):  # type: ignore[misc]  # hls4ml is not typed
-    """Nothing to do at run time."""
+    """Nothing to do at run time: a comment, but one after which hls4ml traces."""
 
     def __init__(self) -> None:
         super().__init__(BitwrightFlatten, include_header=[])
 
     def format(self, node: Any) -> str:
-        return f"(void){node.get_output_variable().name};"
+        return f"// {node.get_output_variable().name} is {node.get_input_variable().name}"
 
 
 @cache
