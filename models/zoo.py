@@ -131,10 +131,11 @@ def cnv(
     )
 
     def quantiser(bits: int) -> nn.Module:
+        made: nn.Module = qnn.QuantIdentity(act_quant=signed, bit_width=bits)
         if bits == 1:
             one = binary.SignedBinaryActPerTensorConst.let(min_val=-1.0, max_val=1.0)
-            return qnn.QuantIdentity(act_quant=one)
-        return qnn.QuantIdentity(act_quant=signed, bit_width=bits)
+            made = qnn.QuantIdentity(act_quant=one)
+        return made
 
     pixels = fixed_point.Uint8ActPerTensorFixedPointMaxInit.let(
         max_val=1.0, scaling_impl_type=ScalingImplType.CONST

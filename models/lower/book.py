@@ -10,7 +10,7 @@ import numpy as np
 from torch import fx, nn
 
 from bitwright.models.errors import UnsupportedError
-from bitwright.models.graph import IntArray, Port
+from bitwright.models.graph import Codec, IntArray, Port, Tiled
 from bitwright.models.lower import layers, layouts, minifloat, requantise
 from bitwright.models.lower.edges import Edge, Quantiser, Real
 from bitwright.models.lower.lowered import Counterpart, identifier
@@ -28,6 +28,7 @@ class Book:
         self.model, self.traced = model, traced
         self.modules = dict(model.named_modules(remove_duplicate=False))
         self.counterparts: list[Counterpart] = []
+        self.warnings: list[str] = []
         self.first: Edge | None = None
         self._real = Real()
         self._calls: Counter[int] = Counter()
@@ -91,6 +92,20 @@ class Book:
             made = requantise.quantise(edge, name, quantiser)
         self.record_module(made, f"{node.target}.{which}")
         return made
+
+    def warn_of_lost_tile(self, made: Edge, codec: Codec, source: Edge) -> None:
+        """Remember to say so where a layer's tile does not repeat in the order of its input."""
+        op = made.node.op if made.node is not None else None
+        if not isinstance(codec, Tiled) or isinstance(getattr(op, "weights", None), Tiled):
+            return
+        why, remedy = "its inputs have several scales", "quantise its input with one scale"
+        if source.order is not None:
+            why = "its tile ends inside an output, and it reads a flattened image"
+            remedy = f"give it a compression that divides its {made.value.channels} outputs"
+        self.warnings.append(
+            f"layer {made.name} is tiled, but its weights are stored one by one, because {why}: "
+            f"{remedy}"
+        )
 
     def record_module(self, edge: Edge, path: str) -> None:
         """Remember that a module returns what an edge means."""

@@ -8,7 +8,21 @@ import numpy as np
 from torch import nn
 
 from bitwright.models.errors import InputError
-from bitwright.models.graph import Conv2d, Dense, Graph, Threshold, Tiled, decode, optimise
+from bitwright.models.graph import (
+    Add,
+    Conv2d,
+    Dense,
+    Graph,
+    IntArray,
+    Lookup,
+    MaxPool,
+    Requantize,
+    SumPool,
+    Threshold,
+    Tiled,
+    decode,
+    optimise,
+)
 from bitwright.models.lower.lowered import Lowered, identifier
 from bitwright.models.lower.trace import evaluating, trace_model
 from bitwright.models.lower.walk import Walk
@@ -60,7 +74,7 @@ def lower(
         ports,
         tuple(labels),
     )
-    for message in equal_replicas(graph):
+    for message in [*walk.book.warnings, *equal_replicas(graph)]:
         warnings.warn(message, stacklevel=2)
     return Lowered(optimise(graph), shape, tuple(walk.book.counterparts))
 
@@ -72,10 +86,7 @@ def equal_replicas(graph: Graph) -> list[str]:
         if not isinstance(node.op, Dense | Conv2d) or not isinstance(node.op.weights, Tiled):
             continue
         columns = [decode(node.op.weights), node.op.bias[None, :]]
-        for reader in graph.readers(node.name):
-            if isinstance(reader.op, Threshold):
-                after = (reader.op.thresholds.T, reader.op.base[None, :], reader.op.step[None, :])
-                columns += after
+        columns += _per_channel(graph, node.name)
         outputs = node.output.channels
         different = len(np.unique(np.concatenate(columns), axis=1).T)
         if different < outputs:
@@ -85,3 +96,24 @@ def equal_replicas(graph: Graph) -> list[str]:
                 "BatchNorm1d or a bias behind it, or make it smaller"
             )
     return found
+
+
+def _per_channel(graph: Graph, name: str) -> list[IntArray]:
+    """What is done to each channel of a tensor by itself, up to the next layer: (…, channels)."""
+    made: list[IntArray] = []
+    for reader in graph.readers(name):
+        match reader.op:
+            case Threshold():
+                made += [reader.op.thresholds.T, reader.op.base[None], reader.op.step[None]]
+            case Requantize():
+                made += [reader.op.multiplier[None], reader.op.bias[None]]
+                made += _per_channel(graph, reader.name)
+            case Lookup() if len(reader.op.table) > 1:
+                made.append(reader.op.table.T)
+            case MaxPool() | SumPool() | Lookup():
+                made += _per_channel(graph, reader.name)
+            case Add():  # another branch tells the channels apart
+                made.append(np.arange(reader.output.channels)[None])
+            case _:
+                pass
+    return made

@@ -160,11 +160,13 @@ class Walk:
             )
         weights = linear_weights(layer, given)
         bias = linear_bias(layer, given, weights)
+        codec, scale = weights.codec, weights.scale
         if kind is qnn.QuantLinear:
-            made = linear.dense(edge, name, weights.codec, weights.scale, bias)
+            made = linear.dense(edge, name, codec, scale, bias)
         else:
             window = windows.conv_window(layer, shape)
-            made = linear.conv(edge, name, weights.codec, weights.scale, bias, window, layer.groups)
+            made = linear.conv(edge, name, codec, scale, bias, window, layer.groups)
+        self.book.warn_of_lost_tile(made, codec, edge)
         return _present(self.book.quantised(made, node, node, "output_quant", name))
 
     def _curve(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | Real) -> Edge:
