@@ -10,11 +10,15 @@ import subprocess
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bitwright.rtl_tb import tools, verilate
+from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
+from bitwright.rtl_tb import memory, tools, verilate
 
 LIB = Path(verilate.__file__).with_name("lib")
 MAIN = Path(__file__).with_name("cells") / "main.cpp"
@@ -28,9 +32,11 @@ class Model:
     module: str
     inputs: Bits  # port widths
     outputs: Bits
+    text = ""  # of modules that belong to it
+    clocking = ".clk_i, .rst_ni, "
 
     def __init__(self, **parameters: int | str) -> None:
-        self.parameters = parameters
+        self.parameters: dict[str, int | str] = dict(parameters)
         self.random = random.Random(f"{self.module} {parameters}")
         self.cycle = 0
         self.failure: str | None = None
@@ -105,9 +111,9 @@ class Window(Model):
     module = "bw_window"
 
     def set_up(self) -> None:
-        defaults = dict(Width=6, Rows=1, Columns=1, Words=1, KernelRows=1, KernelColumns=1,
-                        StrideRows=1, StrideColumns=1, Top=0, Left=0, OutRows=1, OutColumns=1,
-                        Passes=1, Groups=1)  # fmt: skip
+        ones = ("Rows", "Columns", "Words", "KernelRows", "KernelColumns", "StrideRows",
+                "StrideColumns", "OutRows", "OutColumns", "Passes", "Groups")  # fmt: skip
+        defaults = dict.fromkeys(ones, 1) | {"Width": 6, "Top": 0, "Left": 0}
         self.parameters = {**defaults, **self.parameters}
         self.parameters.setdefault("RingRows", self.KernelRows + self.StrideRows)
         self.accesses = self.KernelRows * self.KernelColumns * self.Words // self.Groups
@@ -196,7 +202,7 @@ class Matvec(Model):
     module = "bw_matvec"
 
     def set_up(self) -> None:
-        defaults = dict(InSigned=0, Binary=0, Inverted=0, Extra=0)
+        defaults = {"InSigned": 0, "Binary": 0, "Inverted": 0, "Extra": 0}
         self.parameters = {**defaults, **self.parameters}
         self.inputs = {
             "data_i": self.Terms * self.InWidth,
@@ -245,6 +251,256 @@ class Matvec(Model):
         return self.later.popleft()
 
 
+class Pool(Model):
+    module = "bw_pool"
+
+    def set_up(self) -> None:
+        self.inputs = {"data_i": self.Lanes * self.InWidth, "inside_i": 1, "valid_i": 1,
+                       "first_i": 1, "last_i": 1}  # fmt: skip
+        self.outputs = {"data_o": self.Lanes * self.OutWidth, "valid_o": 1}
+        self.left = 0
+        self.seen: list[list[int]] = []
+        self.before: Bits = {"valid_o": 0}
+
+    def drive(self) -> Bits:
+        given = {name: self.bits(width) for name, width in self.inputs.items()}
+        if not given["inside_i"]:
+            given["data_i"] = 0
+        given["valid_i"] = self.chance(0)
+        if given["valid_i"]:
+            self.left = self.left or self.random.choice((1, 2, 4))
+            given |= {"first_i": int(not self.seen), "last_i": int(self.left == 1)}
+        return given
+
+    def expect(self, given: Bits) -> Bits:
+        expected, self.before = self.before, {"valid_o": 0}
+        if given["valid_i"]:
+            signed = bool(self.InSigned)
+            lowest = -(1 << self.InWidth - 1) if signed and self.Max else 0
+            self.seen.append(
+                [
+                    field_of(given["data_i"], i, self.InWidth, signed)
+                    if given["inside_i"]
+                    else lowest
+                    for i in range(self.Lanes)
+                ]
+            )
+            self.left -= 1
+            if given["last_i"]:
+                pool = max if self.Max else sum
+                results = [pool(lane) for lane in zip(*self.seen, strict=True)]
+                self.before = {"valid_o": 1, "data_o": joined(results, self.OutWidth)}
+                self.done += 1
+                self.seen = []
+        return expected
+
+
+class Upsize(Model):
+    module = "bw_upsize"
+
+    def set_up(self) -> None:
+        self.inputs = {"data_i": self.Width, "valid_i": 1, "room_i": 1}
+        self.outputs = {"ready_o": 1, "reserve_o": 1, "data_o": self.Width * self.Ratio,
+                        "valid_o": 1}  # fmt: skip
+        self.words: list[int] = []
+        self.before: Bits = {"valid_o": 0}
+
+    def drive(self) -> Bits:
+        return {
+            "data_i": self.bits(self.Width),
+            "valid_i": self.chance(0),
+            "room_i": self.chance(1),
+        }
+
+    def expect(self, given: Bits) -> Bits:
+        last = len(self.words) == self.Ratio - 1
+        ready = int(not last or given["room_i"])
+        reserve = int(last and ready and given["valid_i"])
+        seen = {"ready_o": ready, "reserve_o": reserve, **self.before}
+        self.before = {"valid_o": reserve}
+        if given["valid_i"] and ready:
+            self.words.append(given["data_i"])
+        if reserve:
+            self.before["data_o"] = joined(self.words, self.Width)
+            self.words = []
+            self.done += 1
+        return seen
+
+
+class Downsize(Model):
+    module = "bw_downsize"
+
+    def set_up(self) -> None:
+        self.inputs = {"data_i": self.Width * self.Ratio, "valid_i": 1, "room_i": 1}
+        self.outputs = {"ready_o": 1, "reserve_o": 1, "data_o": self.Width, "valid_o": 1}
+        self.head: int | None = None
+        self.slice = 0
+        self.before: Bits = {"valid_o": 0}
+
+    def drive(self) -> Bits:
+        if self.head is None and self.chance(0):
+            self.head = self.bits(self.Width * self.Ratio)
+        return {
+            "data_i": self.head or 0,
+            "valid_i": int(self.head is not None),
+            "room_i": self.chance(1),
+        }
+
+    def expect(self, given: Bits) -> Bits:
+        last = self.slice == self.Ratio - 1
+        issue = int(given["valid_i"] and given["room_i"])
+        seen = {"reserve_o": issue, **self.before}
+        if given["valid_i"]:
+            seen["ready_o"] = int(last and given["room_i"])
+        self.before = {"valid_o": issue}
+        if issue:
+            self.before["data_o"] = field_of(given["data_i"], self.slice, self.Width)
+            self.slice = (self.slice + 1) % self.Ratio
+            self.done += 1
+            if last:
+                self.head = None
+        return seen
+
+
+class Stream(Model):
+    """A cell with constants of each channel, and the memories that it reads."""
+
+    latency = 2
+
+    def __init__(self, op: Threshold | Requantize | Lookup, source: IntType, output: IntType,
+                 lanes: int) -> None:  # fmt: skip
+        self.op, self.source, self.output, self.lanes = op, source, output, lanes
+        self.module = f"{type(op).__name__.lower()}_{source}_{output}_{lanes}"
+        super().__init__()
+
+    def set_up(self) -> None:
+        op, lanes, source, output = self.op, self.lanes, self.source, self.output
+        kind = {"Lanes": lanes, "InWidth": source.width, "OutWidth": output.width}
+        if not isinstance(op, Lookup):
+            kind["InSigned"] = int(source.signed)
+        memories = []
+        match op:
+            case Threshold():
+                self.channels = len(op.base)
+                kind["Levels"] = op.thresholds.shape[1]
+                words = [memory.threshold_words(op, source, output, lanes)]
+                widths = [lanes * (kind["Levels"] * (source.width + 1) + output.width + 1)]
+            case Requantize():
+                self.latency = 3
+                self.channels = len(op.bias)
+                multiplier, bias = memory.requantize_widths(op)
+                kind |= {"MultiplierWidth": multiplier, "BiasWidth": bias, "Shift": op.shift,
+                         "HalfEven": int(op.rounding == "half_even"), "Narrow": int(op.narrow),
+                         "OutSigned": int(output.signed)}  # fmt: skip
+                words = [memory.requantize_words(op, lanes)]
+                widths = [lanes * (multiplier + bias)]
+            case Lookup():
+                self.channels = len(op.table)
+                words = [memory.lookup_words(op, output.width, i, lanes) for i in range(lanes)]
+                widths = [output.width] * lanes
+        kind["Steps"] = max(1, self.channels // lanes)
+        address = memory.address_width(len(words[0]))
+        lines = []
+        for i, (contents, width) in enumerate(zip(words, widths, strict=True)):
+            style: memory.Style = ("auto", "block", "distributed")[i % 3]
+            memories.append(memory.rom(f"{self.module}_rom{i}", contents, width, style))
+            lines.append(f"  {self.module}_rom{i} u_rom{i} (.clk_i, "
+                         f".address_i(address[{i * address}+:{address}]), "
+                         f".data_o(constants[{i * width}+:{width}]));\n")  # fmt: skip
+        self.inputs = {"data_i": lanes * source.width, "valid_i": 1}
+        self.outputs = {"data_o": lanes * output.width, "valid_o": 1}
+        port = "table_i" if isinstance(op, Lookup) else "constants_i"
+        values = ", ".join(f".{name}({value})" for name, value in kind.items())
+        self.text = "".join(memories) + (
+            f"module {self.module} (input logic clk_i, rst_ni, valid_i, output logic valid_o,\n"
+            f"  input logic [{lanes * source.width - 1}:0] data_i,\n"
+            f"  output logic [{lanes * output.width - 1}:0] data_o);\n"
+            f"  logic [{len(words) * address - 1}:0] address;\n"
+            f"  logic [{sum(widths) - 1}:0] constants;\n" + "".join(lines) +
+            f"  bw_{type(op).__name__.lower()}_stream #({values}) u_cell (.clk_i, .rst_ni, "
+            f".data_i, .valid_i, .address_o(address), .{port}(constants), .data_o, .valid_o);\n"
+            "endmodule\n"
+        )  # fmt: skip
+        self.step = 0
+        self.later: deque[Bits] = deque([{"valid_o": 0}] * self.latency)
+
+    def drive(self) -> Bits:
+        return {"data_i": self.bits(self.inputs["data_i"]), "valid_i": self.chance(0)}
+
+    def expect(self, given: Bits) -> Bits:
+        result = {"valid_o": 0}
+        if given["valid_i"]:
+            values = [
+                self.meaning(
+                    field_of(given["data_i"], lane, self.source.width, self.source.signed),
+                    (self.step + lane) % self.channels,
+                )
+                for lane in range(self.lanes)
+            ]
+            self.step = (self.step + self.lanes) % self.channels
+            result = {"valid_o": 1, "data_o": joined(values, self.output.width)}
+            self.done += 1
+        self.later.append(result)
+        return self.later.popleft()
+
+    def meaning(self, x: int, channel: int) -> int:
+        op = self.op
+        if isinstance(op, Threshold):
+            reached = sum(x >= int(t) for t in op.thresholds[channel])
+            return int(op.base[channel]) + int(op.step[channel]) * reached
+        if isinstance(op, Lookup):
+            return int(op.table[channel, x - op.lowest])
+        exact = Fraction(x * int(op.multiplier[channel]) + int(op.bias[channel]), 1 << op.shift)
+        half = Fraction(1, 2)
+        rounded = {"floor": floor(exact), "half_up": floor(exact + half), "half_even": round(exact)}
+        low, high = op.limits(self.output)
+        return min(max(rounded[op.rounding], low), high)
+
+
+class Rom(Model):
+    module = "rom_of_37"
+    clocking = ".clk_i, "
+
+    def set_up(self) -> None:
+        self.words = [self.bits(90) for _ in range(37)]
+        self.text = memory.rom(self.module, self.words, 90)
+        self.inputs, self.outputs = {"address_i": 6}, {"data_o": 90}
+        self.before: Bits = {}
+
+    def drive(self) -> Bits:
+        return {"address_i": self.random.randrange(37)}
+
+    def expect(self, given: Bits) -> Bits:
+        seen, self.before = self.before, {"data_o": self.words[given["address_i"]]}
+        self.done += 1
+        return seen
+
+
+class Loadable(Rom):
+    module = "loadable_of_37"
+
+    def set_up(self) -> None:
+        super().set_up()
+        self.text = memory.loadable(self.module, self.words, 90, "block")
+        self.inputs = {"address_i": 6, "write_i": 1, "write_address_i": 6, "write_data_i": 90}
+
+    def drive(self) -> Bits:
+        read = super().drive()
+        there = self.random.randrange(37)
+        write = there != read["address_i"] and self.random.random() < 0.3
+        return read | {
+            "write_i": int(write),
+            "write_address_i": there,
+            "write_data_i": self.bits(90),
+        }
+
+    def expect(self, given: Bits) -> Bits:
+        seen = super().expect(given)
+        if given["write_i"]:
+            self.words[given["write_address_i"]] = given["write_data_i"]
+        return seen
+
+
 def field_of(word: int, index: int, width: int, signed: bool = False) -> int:
     value = word >> index * width & (1 << width) - 1
     return value - (1 << width) if signed and value >> width - 1 else value
@@ -262,6 +518,37 @@ class Broken:
     old: str
     new: str
     model: Model
+
+
+def streams() -> list[Stream]:
+    """Thresholds, requantisers and tables with everything that can go wrong in them."""
+    rng = np.random.default_rng(5)
+
+    def ints(low: int, high: int, *shape: int) -> IntArray:
+        return rng.integers(low, high, shape, dtype=np.int64, endpoint=True)
+
+    def steps(count: int) -> IntArray:
+        return 1 - 2 * ints(0, 1, count)
+
+    s5, u6, u3 = IntType(5, True), IntType(6, False), IntType(3, False)
+    return [
+        Stream(Threshold(np.sort(ints(-20, 20, 6, 3)), ints(-1, 0, 6), np.full(6, 1)), s5,
+               IntType(3, True), 2),
+        Stream(Threshold(np.sort(ints(-3, 70, 4, 15)), 15 * ints(0, 0, 4), np.full(4, 1)), u6,
+               IntType(4, False), 4),
+        Stream(Threshold(np.array([[-40, -16, 0, 15, 16, 3000]]), np.array([6]), np.array([-1])),
+               s5, u3, 1),
+        Stream(Threshold(ints(-16, 16, 5, 1), (1 - (up := steps(5))) // 2, up), s5,
+               IntType(1, False), 1),
+        Stream(Requantize(ints(-9, 9, 4), ints(-100, 100, 4), 4, "half_even"), s5,
+               IntType(3, True), 2),
+        Stream(Requantize(ints(1, 30, 6), ints(-90, 100, 6), 5, "half_up"), u6, u3, 3),
+        Stream(Requantize(ints(-3, 3, 2), ints(-9, 9, 2), 0, "half_even", narrow=True), s5,
+               IntType(4, True), 1),
+        Stream(Requantize(np.array([37]), np.array([-5]), 6, "floor"), u6, IntType(6, True), 1),
+        Stream(Lookup(ints(0, 7, 6, 32), -16), s5, u3, 2),
+        Stream(Lookup(ints(-8, 7, 1, 64)), u6, IntType(4, True), 3),
+    ]  # fmt: skip
 
 
 GOOD: dict[str, Model] = {
@@ -306,19 +593,38 @@ GOOD: dict[str, Model] = {
     "pipelined matvec": Matvec(Lanes=2, Terms=9, InWidth=4, WeightWidth=3, AccWidth=14, Extra=2),
     "pipelined binary matvec": Matvec(Lanes=2, Terms=32, InWidth=1, WeightWidth=1, AccWidth=9,
                                       Binary=1, Extra=1),
+    "largest": Pool(Lanes=3, InWidth=4, InSigned=0, OutWidth=4, Max=1),
+    "largest signed": Pool(Lanes=2, InWidth=3, InSigned=1, OutWidth=5, Max=1),
+    "sum": Pool(Lanes=2, InWidth=3, InSigned=0, OutWidth=6, Max=0),
+    "signed sum": Pool(Lanes=1, InWidth=8, InSigned=1, OutWidth=12, Max=0),
+    "upsize by 3": Upsize(Width=5, Ratio=3),
+    "upsize by 1": Upsize(Width=5, Ratio=1),
+    "downsize by 3": Downsize(Width=5, Ratio=3),
+    "downsize by 4": Downsize(Width=3, Ratio=4),
+    "downsize by 1": Downsize(Width=5, Ratio=1),
+    "rom": Rom(),
+    "loadable memory": Loadable(),
+    **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},
 }  # fmt: skip
 
-PADDED = dict(Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4, OutColumns=5, Top=1,
-              Left=1)  # fmt: skip
+
+def padded() -> Window:
+    return Window(Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4, OutColumns=5, Top=1,
+                  Left=1)  # fmt: skip
+
+
 BROKEN = {
     "fifo without credit": Broken("bw_fifo", "reserved_d < CountWidth'(Depth)", "held_d < CountWidth'(Depth)", Fifo(Width=5, Depth=3)),  # noqa: E501
     "fifo without the word that passes": Broken("bw_fifo", "valid_i && write_q == read_d", "1'b0", Fifo(Width=9, Depth=4, Style="block")),  # noqa: E501
-    "window one row early": Broken("bw_window", "lead_d >= need_d", "lead_d + SpanWidth'(1) >= need_d", Window(**PADDED)),  # noqa: E501
-    "window over the room": Broken("bw_window", "(room_i || !pass_last)", "1'b1", Window(**PADDED)),
-    "window with a bubble": Broken("bw_window", "assign issue_o = enough_q", "assign issue_o = enough_q && !(valid_q && last_q)", Window(**PADDED)),  # noqa: E501
-    "window without padding": Broken("bw_window", "column_q >= 0 &&", "", Window(**PADDED)),
+    "window one row early": Broken("bw_window", "lead_d >= need_d", "lead_d + SpanWidth'(1) >= need_d", padded()),  # noqa: E501
+    "window over the room": Broken("bw_window", "(room_i || !pass_last)", "1'b1", padded()),
+    "window with a bubble": Broken("bw_window", "assign issue_o = enough_q", "assign issue_o = enough_q && !(valid_q && last_q)", padded()),  # noqa: E501
+    "window without padding": Broken("bw_window", "column_q >= 0 &&", "", padded()),
     "window that frees late": Broken("bw_window", "(line_end ? freed : '0)", "(line_end && row_last ? SpanWidth'(Rows) : '0)", Window(Rows=6, Columns=2, KernelRows=2, OutRows=5)),  # noqa: E501
     "matvec that forgets the bias": Broken("bw_matvec", "first_sum ?", "0 ?", Matvec(Lanes=1, Terms=2, InWidth=3, WeightWidth=2, AccWidth=9)),  # noqa: E501
+    "pool that sees the padding": Broken("bw_pool", "inside_i ? value", "1'b1 ? value", Pool(Lanes=1, InWidth=3, InSigned=1, OutWidth=3, Max=1)),  # noqa: E501
+    "upsize the wrong way": Broken("bw_upsize", "{data_i, data_q[Ratio*Width-1:Width]}", "{data_q[Ratio*Width-Width-1:0], data_i}", Upsize(Width=4, Ratio=3)),  # noqa: E501
+    "downsize without room": Broken("bw_downsize", "reserve_o = room_i && valid_i", "reserve_o = valid_i", Downsize(Width=4, Ratio=3)),  # noqa: E501
     "matvec one term short": Broken("bw_matvec", "x ^ y ^ z", "x ^ y", Matvec(Lanes=1, Terms=6, InWidth=1, WeightWidth=1, AccWidth=5, Binary=1)),  # noqa: E501
 }  # fmt: skip
 
@@ -328,6 +634,9 @@ def simulate(folder: Path) -> None:
     instances: list[tuple[str, Model]] = [(m.module, m) for m in GOOD.values()]
     for file in LIB.glob("bw_*.sv"):
         shutil.copy(file, folder)
+    for module, model in instances:
+        if model.text:
+            (folder / f"{module}.sv").write_text(model.text)
     for i, broken in enumerate(BROKEN.values()):
         name = f"{broken.module}_broken{i}"
         text = (LIB / f"{broken.module}.sv").read_text()
@@ -350,7 +659,7 @@ def simulate(folder: Path) -> None:
     unit = folder / "unit.cxx"
     unit.write_text(
         "".join(f'#include "{f}"\n' for f in [*sorted((folder / "cpp").glob("*.cpp")), MAIN])
-    )  # noqa: E501
+    )
     objects = [runtime / f"{name}.o" for name in verilate._RUNTIME]
     verilate._cxx("-include", runtime / "pch.h", "-I", folder / "cpp", unit, *objects,
                   "-o", folder / "cells")  # fmt: skip
@@ -372,7 +681,7 @@ def top(instances: list[tuple[str, Model]]) -> str:
             for k, v in model.parameters.items()
         )
         lines.append(
-            f"  {module} #({values}) u_{i} (\n    .clk_i, .rst_ni, {', '.join(ports)}\n  );"
+            f"  {module} #({values}) u_{i} (\n    {model.clocking}{', '.join(ports)}\n  );"
         )
     return (
         f"module cells (input logic clk_i, rst_ni, input logic [{max(low, 65) - 1}:0] in_i,\n"

@@ -1,0 +1,152 @@
+"""Memories with contents as SystemVerilog text, and what the streaming cells keep in them.
+
+The contents are statements in the module itself. A file for $readmemh that is not found gives zeros
+with a mere warning in most tools, Verilator among them; and one wide literal is refused (Verilator
+takes 65,536 bits, Yosys 16,000 characters) or, copied in a loop, unrolled for minutes by Yosys.
+Verilator puts the statements into files *__Slow.cpp: compile those with -O0, five times faster.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
+
+Style = Literal["auto", "distributed", "block"]
+
+_ATTRIBUTES = {
+    "auto": "",
+    "distributed": '  (* rom_style = "distributed", ram_style = "distributed" *)\n',
+    "block": '  (* rom_style = "block", ram_style = "block" *)\n',
+}
+
+
+def address_width(depth: int) -> int:
+    """Bits of the address of a memory of `depth` words, at least one."""
+    return max(1, (depth - 1).bit_length())
+
+
+def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:
+    """The text of a memory of constants: ports clk_i, address_i and, a cycle later, data_o.
+
+    words: each `width` bits, as an unsigned number; word 0 is at address 0.
+    """
+    return _memory(module, words, width, style, "", "")
+
+
+def loadable(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:
+    """As `rom`, with a port to write: write_i, write_address_i, write_data_i.
+
+    A word that is written in cycle t is read by an address from t + 1 on; one that is read in t is
+    the old one in simulation, and undefined in hardware.
+    """
+    top = address_width(len(words)) - 1
+    ports = (
+        "  input  logic write_i,\n"
+        f"  input  logic [{top}:0] write_address_i,\n"
+        f"  input  logic [{width - 1}:0] write_data_i,\n"
+    )
+    write = "    if (write_i) memory[write_address_i] <= write_data_i;\n"
+    return _memory(module, words, width, style, ports, write)
+
+
+def _memory(
+    module: str, words: Sequence[int], width: int, style: Style, ports: str, write: str
+) -> str:
+    depth = len(words)
+    assert depth > 0
+    for i, word in enumerate(words):
+        assert 0 <= word < 1 << width, f"word {i} of {module}, {word}, does not fit {width} bits"
+    contents = "".join(f"    memory[{i}] = {width}'h{word:x};\n" for i, word in enumerate(words))
+    attributes = _ATTRIBUTES[style]
+    if write:
+        attributes = attributes.replace("(* ", "(* no_rw_check, ") or "  (* no_rw_check *)\n"
+    return f"""\
+// {depth} words of {width} bits; a word is at data_o one cycle after its address.
+module {module} (
+  input  logic clk_i,
+{ports}\
+  input  logic [{address_width(depth) - 1}:0] address_i,
+  output logic [{width - 1}:0] data_o
+);
+{attributes}  logic [{width - 1}:0] memory[{depth}];
+  logic [{width - 1}:0] data_q;
+  assign data_o = data_q;
+  always_ff @(posedge clk_i) begin
+{write}    data_q <= memory[address_i];
+  end
+
+  initial begin
+{contents}  end
+endmodule
+"""
+
+
+def packed(fields: Sequence[tuple[int, int]]) -> int:
+    """(value, width) pairs side by side in one word, the first in the lowest bits."""
+    word, at = 0, 0
+    for value, width in fields:
+        word |= (value & (1 << width) - 1) << at
+        at += width
+    return word
+
+
+def threshold_words(op: Threshold, source: IntType, output: IntType, lanes: int) -> list[int]:
+    """The memory of a bw_threshold_stream: one word a step, each with `lanes` channels."""
+    # Beyond the type's range, all thresholds are alike.
+    thresholds = np.clip(op.thresholds, source.min, source.max + 1)
+    channels = [
+        [
+            *((int(t), source.width + 1) for t in thresholds[c]),
+            (int(op.base[c]), output.width),
+            (int(op.step[c] < 0), 1),
+        ]
+        for c in range(len(op.base))
+    ]
+    return _steps(channels, lanes)
+
+
+def requantize_widths(op: Requantize) -> tuple[int, int]:
+    """MultiplierWidth and BiasWidth of a bw_requantize_stream: what holds every constant."""
+    return _signed_width(op.multiplier), _signed_width(_rounding_bias(op))
+
+
+def requantize_words(op: Requantize, lanes: int) -> list[int]:
+    """The memory of a bw_requantize_stream: one word a step, each with `lanes` channels."""
+    multiplier_width, bias_width = requantize_widths(op)
+    channels = [
+        [(int(m), multiplier_width), (int(b), bias_width)]
+        for m, b in zip(op.multiplier, _rounding_bias(op), strict=True)
+    ]
+    return _steps(channels, lanes)
+
+
+def lookup_words(op: Lookup, width: int, lane: int, lanes: int) -> list[int]:
+    """The memory of one lane of a bw_lookup_stream, whose results have `width` bits.
+
+    Table after table of the channels that the lane sees, or the one table that all share.
+    """
+    tables = op.table[lane::lanes] if len(op.table) > 1 else op.table
+    # The cell's address is two's complement: entry 0 is for the bits 0…0.
+    return [int(v) & (1 << width) - 1 for row in tables for v in np.roll(row, op.lowest)]
+
+
+def _rounding_bias(op: Requantize) -> IntArray:
+    """The bias with one half added, after which cutting the fraction off rounds."""
+    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
+    return op.bias + half
+
+
+def _signed_width(values: IntArray) -> int:
+    """Bits of two's complement that hold all of the values."""
+    return max(IntType.holding(min(int(v), -1), int(v)).width for v in values)
+
+
+def _steps(channels: Sequence[Sequence[tuple[int, int]]], lanes: int) -> list[int]:
+    """One word for each `lanes` channels, the first channel in the lowest bits."""
+    assert len(channels) % lanes == 0
+    return [
+        packed([field for channel in channels[i : i + lanes] for field in channel])
+        for i in range(0, len(channels), lanes)
+    ]
