@@ -14,7 +14,7 @@ from bitwright.models.graph.cycles import timing as cycles_of
 from bitwright.models.graph.storage import replaced_folder
 from bitwright.models.graph.streams import OUTPUT, is_streamed
 from bitwright.rtl_tb.design import Design
-from bitwright.rtl_tb.folded import step_module
+from bitwright.rtl_tb.folded import step_modules
 from bitwright.rtl_tb.layers import layer
 from bitwright.rtl_tb.plain import plain_layer
 from bitwright.rtl_tb.streamed import streamed_top
@@ -56,14 +56,12 @@ def emit(
     else:
         timing = cycles_of(graph, made).cycles
         lanes = made.input_lanes, made.fifos[OUTPUT].lanes
-        texts = {
-            modules[step.node.name]: step_module(
-                graph, plan, block, step, modules[step.node.name], write_layer
-            )
-            for block in made.blocks
-            for step in block.steps
-            if not isinstance(step.node.op, Concat)  # wires of the top module
-        }
+        texts = {}
+        for block in made.blocks:
+            for step in block.steps:
+                if not isinstance(step.node.op, Concat):  # wires of the top module
+                    module = modules[step.node.name]
+                    texts |= step_modules(graph, plan, block, step, module, write_layer)
         modules = {node: module for node, module in modules.items() if module in texts}
         top = streamed_top(graph, made, timing, modules)
     texts[graph.name] = top

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
     Add,
     Conv2d,
@@ -31,25 +30,19 @@ from bitwright.models.graph import (
 )
 from bitwright.models.graph.plan import is_depthwise
 from bitwright.models.graph.streams import Block, Step, Sweep, latency, needs_memory
+from bitwright.rtl_tb.memory import (
+    address_width,
+    lookup_words,
+    requantize_widths,
+    requantize_words,
+    rom,
+    threshold_words,
+)
 from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, pipe
 
 Writer = Callable[[Node, Value, Interval, str, int, bool], str]
-
-
-def rom(name: str, words: list[int], width: int, address: str, data: str) -> str:
-    """A memory with fixed contents: `data` is the word at `address` one cycle before."""
-    lines = [
-        f"  logic [{width - 1}:0] {name}_memory[{len(words)}];",
-        f"  logic [{width - 1}:0] {name}_q;",
-        "  initial begin",
-    ]
-    lines += [f"    {name}_memory[{i}] = {width}'h{word:x};" for i, word in enumerate(words)]
-    lines += [
-        "  end",
-        f"  always_ff @(posedge clk_i) {name}_q <= {name}_memory[{address}];",
-        f"  assign {data} = {name}_q;",
-    ]
-    return "\n".join(lines)
+Modules = dict[str, str]
+"""Source texts by the name of their module: the node's own, and its memories."""
 
 
 def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
@@ -80,31 +73,32 @@ def window(sweep: Sweep, width: int, name: str) -> str:
     )  # fmt: skip
 
 
-def step_module(
+def step_modules(
     graph: Graph, plan: Plan, block: Block, step: Step, module: str, write: Writer
-) -> str:
-    """The source text of a node's module in a streamed design. write: the form of the unrolled."""
+) -> Modules:
+    """The source texts of a node's module and its memories in a streamed design. write: the form of the unrolled."""
     node, engine = step.node, plan.engines[step.node.name]
     source = graph.values[node.inputs[0]]
     op = node.op
     if sweeps(node, block):
         assert isinstance(block.head, Sweep)
         if isinstance(op, MaxPool | SumPool):
-            return _pool(op, node, source, block.head, step, module)
+            return {module: _pool(op, node, source, block.head, step, module)}
         assert isinstance(op, Dense | Conv2d)
         return _product(op, node, source, block.head, step, module)
     if isinstance(op, Add):
-        return _add(op, node, [graph.values[name] for name in node.inputs], step, module)
+        sources = [graph.values[name] for name in node.inputs]
+        return {module: _add(op, node, sources, step, module)}
     lanes, channels = step.takes, source.channels
     beat = Value(source.name, (lanes,), source.type)
     part = replace(node, output=replace(node.output, shape=(step.makes,)))
     reach = graph.intervals[source.name]
     if isinstance(op, Threshold | Requantize | Lookup):
         if needs_memory(op, lanes, channels):
-            return _from_memory(op, part, beat, reach, channels // lanes, module)
+            return _from_memory(op, part, beat, channels // lanes, module)
         part = replace(part, op=_for_lanes(op, lanes, channels))
     stages = engine.stages if isinstance(engine, Unrolled) else latency(node, engine)
-    return write(part, beat, _for_beat(reach, lanes), module, stages, True)
+    return {module: write(part, beat, _for_beat(reach, lanes), module, stages, True)}
 
 
 def _for_beat(reach: Interval, lanes: int) -> Interval:
@@ -161,7 +155,7 @@ def _begin(node: Node, source: Value, step: Step, note: str, module: str) -> str
 
 def _product(
     op: Dense | Conv2d, node: Node, source: Value, sweep: Sweep, step: Step, module: str
-) -> str:
+) -> Modules:
     """A window, a memory of weights, and as many sums of products as the beat has lanes."""
     depthwise = isinstance(op, Conv2d) and is_depthwise(op)
     simd = 1 if depthwise else step.takes
@@ -183,8 +177,8 @@ def _product(
     lines = [
         f"  wire [{word - 1}:0] seen;",
         "  wire seen_valid, seen_first, seen_last;",
-        f"  wire [{_bits(len(table)) - 1}:0] weights_address;",
-        f"  wire [{_bits(sweep.passes) - 1}:0] pass;",
+        f"  wire [{address_width(len(table)) - 1}:0] weights_address;",
+        f"  wire [{address_width(sweep.passes) - 1}:0] pass;",
         "  wire unused_issue, unused_inside;",
         window(sweep, word, "u_window"),
         "    .clk_i, .rst_ni, .data_i, .valid_i, .ready_o, .room_i, .reserve_o,",
@@ -194,12 +188,14 @@ def _product(
         "  );",
         "",
         f"  wire [{pe * simd * bits - 1}:0] weights;",
-        rom("weights", pack_words(table, bits), pe * simd * bits, "weights_address", "weights"),
+        *_rom(f"{module}_weights", "weights", "weights_address", "weights"),
     ]
+    memory = rom(f"{module}_weights", pack_words(table, bits), pe * simd * bits)
+    modules = {f"{module}_weights": memory}
     width = pe * made.width
     if np.any(bias):
-        words = pack_words(bias, made.width)
-        lines += [f"  wire [{width - 1}:0] bias;", rom("bias", words, width, "pass", "bias")]
+        modules[f"{module}_bias"] = rom(f"{module}_bias", pack_words(bias, made.width), width)
+        lines += [f"  wire [{width - 1}:0] bias;", *_rom(f"{module}_bias", "bias", "pass", "bias")]
     else:
         lines += [f"  wire [{width - 1}:0] bias = '0;", "  wire unused_pass = &pass;"]
     parameters = {
@@ -233,7 +229,8 @@ def _product(
             ]
     what = f"{pe} channels" if depthwise else f"{pe} outputs at a time, of {simd} inputs at a time"
     note = f"{what}: {sweep.cycles} cycles a tensor."
-    return _begin(node, source, step, note, module) + "\n".join(lines) + "\nendmodule\n"
+    text = _begin(node, source, step, note, module) + "\n".join(lines) + "\nendmodule\n"
+    return {module: text, **modules}
 
 
 def _weight_words(op: Dense | Conv2d, sweep: Sweep, pe: int, simd: int) -> IntArray:
@@ -259,11 +256,6 @@ def pack_words(values: IntArray, width: int) -> list[int]:
     ]
 
 
-def _bits(count: int) -> int:
-    """Bits of a number below `count`."""
-    return max((count - 1).bit_length(), 1)
-
-
 def _pool(
     op: MaxPool | SumPool, node: Node, source: Value, sweep: Sweep, step: Step, module: str
 ) -> str:
@@ -275,8 +267,8 @@ def _pool(
     lines = [
         f"  wire [{word - 1}:0] seen;",
         "  wire seen_inside, seen_valid, seen_first, seen_last;",
-        f"  wire [{_bits(sweep.passes * sweep.accesses) - 1}:0] unused_address;",
-        f"  wire [{_bits(sweep.passes) - 1}:0] unused_pass;",
+        f"  wire [{address_width(sweep.passes * sweep.accesses) - 1}:0] unused_address;",
+        f"  wire [{address_width(sweep.passes) - 1}:0] unused_pass;",
         "  wire unused_issue;",
         window(sweep, word, "u_window"),
         "    .clk_i, .rst_ni, .data_i, .valid_i, .ready_o, .room_i, .reserve_o,",
@@ -301,21 +293,81 @@ def _pool(
 
 
 def _from_memory(
-    op: Threshold | Requantize | Lookup,
-    node: Node,
-    source: Value,
-    reach: Interval,
-    steps: int,
-    module: str,
-) -> str:
+    op: Threshold | Requantize | Lookup, node: Node, source: Value, steps: int, module: str
+) -> Modules:
     """Constants of the channels from a memory, which goes on with every beat."""
     lanes, kind, made = source.size, source.type, node.output.type
-    head = (
+    parameters = {"Lanes": lanes, "Steps": steps, "InWidth": kind.width}
+    match op:
+        case Threshold():
+            cell = "bw_threshold_stream"
+            parameters |= {"InSigned": int(kind.signed), "Levels": op.thresholds.shape[1],
+                           "OutWidth": made.width}  # fmt: skip
+            words = threshold_words(op, kind, made, lanes)
+            width = lanes * (op.thresholds.shape[1] * (kind.width + 1) + made.width + 1)
+        case Requantize():
+            cell = "bw_requantize_stream"
+            multiplier, bias = requantize_widths(op)
+            parameters |= {
+                "InSigned": int(kind.signed), "MultiplierWidth": multiplier, "BiasWidth": bias,
+                "Shift": op.shift, "HalfEven": int(op.rounding == "half_even"),
+                "OutWidth": made.width, "OutSigned": int(made.signed), "Narrow": int(op.narrow),
+            }  # fmt: skip
+            words = requantize_words(op, lanes)
+            width = lanes * (multiplier + bias)
+        case Lookup():
+            return _tables(op, node, source, steps, module)
+    memory = f"{module}_constants"
+    lines = [
+        f"  wire [{address_width(steps) - 1}:0] address;",
+        f"  wire [{width - 1}:0] constants;",
+        *_rom(memory, "constants", "address", "constants"),
+        instance(cell, parameters, "u_channels"),
+        "    .clk_i, .rst_ni, .data_i, .valid_i, .address_o(address), .constants_i(constants),",
+        "    .data_o, .valid_o",
+        "  );",
+    ]
+    text = _stream_head(node, source, steps, module) + "\n".join(lines) + "\nendmodule\n"
+    return {module: text, memory: rom(memory, words, width)}
+
+
+def _tables(op: Lookup, node: Node, source: Value, steps: int, module: str) -> Modules:
+    """One memory a lane: the tables of all channels that the lane sees, one after another."""
+    lanes, kind, made = source.size, source.type, node.output.type
+    address = address_width(steps) + kind.width if steps > 1 else kind.width
+    modules: Modules = {}
+    lines = [
+        f"  wire [{lanes * address - 1}:0] address;",
+        f"  wire [{lanes * made.width - 1}:0] found;",
+    ]
+    for lane in range(lanes):
+        memory = f"{module}_tables{lane}"
+        modules[memory] = rom(memory, lookup_words(op, made.width, lane, lanes), made.width)
+        lines += _rom(
+            memory, f"tables{lane}", element("address", lane, address),
+            element("found", lane, made.width),
+        )  # fmt: skip
+    parameters = {"Lanes": lanes, "Steps": steps, "InWidth": kind.width, "OutWidth": made.width}
+    lines += [
+        instance("bw_lookup_stream", parameters, "u_channels"),
+        "    .clk_i, .rst_ni, .data_i, .valid_i, .address_o(address), .table_i(found),",
+        "    .data_o, .valid_o",
+        "  );",
+    ]
+    text = _stream_head(node, source, steps, module) + "\n".join(lines) + "\nendmodule\n"
+    return {module: text, **modules}
+
+
+def _rom(memory: str, name: str, address: str, data: str) -> list[str]:
+    return [f"  {memory} u_{name} (.clk_i, .address_i({address}), .data_o({data}));"]
+
+
+def _stream_head(node: Node, source: Value, steps: int, module: str) -> str:
+    return (
         f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)} a beat\n"
-        f"// {steps} beats with constants of their own, from a memory.\n"
+        f"// {steps} beats, each with constants of its own from a memory.\n"
         f"module {module} (\n{layer_ports(source, node.output, True)});\n"
     )
-    raise UnsupportedError(f"{head} {lanes} {kind} {made} {reach}")
 
 
 def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str) -> str:

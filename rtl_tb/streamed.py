@@ -40,8 +40,7 @@ class _Top:
         width = max(map(len, data))
         data_in, data_out, bit = data[0].rjust(width), data[1].rjust(width), " " * width
         self.lines = [
-            f"// {self.graph.name}: AXI4-Stream of beats, first elements first (channels",
-            "// fastest), and in a beat element 0 in the lowest bits.",
+            f"// {self.graph.name}: AXI4-Stream of beats, element 0 lowest in the first.",
             f"// In: {source}, {_beats(source, lanes[0])}.",
             f"// Out: {output}, {_beats(output, lanes[1])}; tlast marks the last of them.",
             f"// Latency {cycles.latency} cycles, initiation interval {cycles.interval}.",

@@ -345,7 +345,7 @@ class _Work:
             ):
                 lanes = lanes_in(self.graph, node, engine, source)
                 if isinstance(op, BitPlanes) and source.name in self.made:
-                    lanes = self.made[source.name].lanes
+                    lanes = self.made[source.name].lanes or lanes
                 self._enter(node, sources, lanes)
             case _:
                 assert_never(op)
