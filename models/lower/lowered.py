@@ -45,6 +45,8 @@ class Lowered:
     """Of one example in torch, whose images have their channels first; the graph's have them last,
     and its input is flat where the model flattens before it does anything."""
     counterparts: tuple[Counterpart, ...]
+    order: IntArray | None = None
+    """Where the model's input is arranged otherwise: element i of the graph's is its order[i]."""
 
     def arrange(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Real inputs, (batch, *input_shape), as the graph takes them: channels last, or flat.
@@ -57,6 +59,8 @@ class Lowered:
                 f"inputs have shape {real.shape}: give (batch, "
                 f"{', '.join(map(str, self.input_shape))})"
             )
+        if self.order is not None:
+            return real.reshape(len(real), -1)[:, self.order].reshape(-1, *self.graph.input.shape)
         return np.ascontiguousarray(channels_last(real, self.graph.input.shape))
 
 

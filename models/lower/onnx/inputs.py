@@ -79,18 +79,18 @@ class Input:
         if wire.shift and quantiser.offset == Fraction(-1, 2):
             raise UnsupportedError(
                 "takes the sign of the network's input plus a constant, which a port cannot "
-                "describe: quantise the input with more bits first, or add the constant to the "
-                "data and not in the network"
+                "describe: declare it as integers (UINT8), quantise it with more bits first, "
+                "or add the constant to the data and not in the network"
             )
         self._arrival = wire
-        shape = wire.place.shape
+        shape, made = wire.place.shape, (wire.place.size,)
         if self._is_image(shape):
-            shape = (*shape[1:], shape[0]) if len(shape) == 3 else (1, shape[1], shape[0])
+            made = (*shape[1:], shape[0]) if len(shape) == 3 else (1, shape[1], shape[0])
         kind = quantiser.type
         unclipped = replace(quantiser, low=kind.min, high=kind.max)
         clips = unclipped != quantiser
         given = self._names.free(f"{name}_input") if clips else name
-        self._first = requantise.input_edge(given, shape, unclipped)
+        self._first = requantise.input_edge(given, made, unclipped)
         # gain * x + shift = scale * n + offset, and a port means x = unit * (n + its offset).
         scale, offset = self._first.scale[0], self._first.offset[0]
         unit = scale / wire.gain

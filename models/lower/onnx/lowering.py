@@ -53,4 +53,4 @@ def lower_onnx(
             {walk.input.edge.name: walk.input.port, output.edge.name: output.port},
             tuple(labels),
         )
-        return Lowered(optimise(graph), network.shape, ())
+        return Lowered(optimise(graph), network.shape, (), walk.input.order)

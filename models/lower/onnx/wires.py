@@ -128,7 +128,8 @@ def real_numbers(array: Array, what: str) -> npt.NDArray[np.float64]:
     """Reals, as they are. Raises UnsupportedError for NaN, infinity or no numbers."""
     if array.dtype.kind not in "fiub":
         raise UnsupportedError(f"has {what} of type {array.dtype}: use numbers")
-    made = array.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a NaN, refused below
+        made = array.astype(np.float64)
     if not made.size or not np.isfinite(made).all():
         raise UnsupportedError(f"has {what} that is empty, NaN or infinite: train it again")
     return made
