@@ -94,10 +94,18 @@ def verilate(design: Design, folder: str | os.PathLike[str], *, waves: bool = Fa
 
 
 def _compile_and_link(cpp: Path, runtime: Path, bulk: Path, cocotb: Path) -> None:
-    units = _units(cpp)
+    shutil.copy(_SOURCES / "model.cpp", cpp)
+    sources = sorted(cpp.glob("*.cpp"), key=lambda file: (-file.stat().st_size, file.name))
+    # What runs once at the start, such as the contents of memories, is not worth optimising.
+    slow = [file for file in sources if file.stem.endswith("__Slow")]
+    if sum(file.stat().st_size for file in slow) < _SMALL_UNIT:
+        slow = []
+    units = _units(cpp, "slow", slow)
+    units += _units(cpp, "unit", [file for file in sources if file not in slow])
 
     def compile_unit(unit: Path) -> None:
-        _cxx("-include", runtime / "pch.h", "-I", cpp, "-I", _SOURCES, "-c", unit,
+        level = ("-O0",) if unit.stem.startswith("slow") else ()
+        _cxx(*level, "-include", runtime / "pch.h", "-I", cpp, "-I", _SOURCES, "-c", unit,
              "-o", unit.with_suffix(".o"))  # fmt: skip
 
     _in_parallel(compile_unit, units)
@@ -109,13 +117,13 @@ def _compile_and_link(cpp: Path, runtime: Path, bulk: Path, cocotb: Path) -> Non
          f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator")  # fmt: skip
 
 
-def _units(cpp: Path) -> list[Path]:
-    """Translation units that each include some of Verilator's files, evenly by size.
+def _units(cpp: Path, name: str, sources: Sequence[Path]) -> list[Path]:
+    """Translation units that each include some of the files, evenly by size; the largest first.
 
     The headers are read once per unit, so there are few: one a core, unless that would be large.
     """
-    shutil.copy(_SOURCES / "model.cpp", cpp)
-    sources = sorted(cpp.glob("*.cpp"), key=lambda file: (-file.stat().st_size, file.name))
+    if not sources:
+        return []
     total = sum(file.stat().st_size for file in sources)
     count = max(1, min(cores(), total // _SMALL_UNIT), -(-total // _LARGE_UNIT))
     shares: list[list[Path]] = [[] for _ in range(count)]
@@ -126,7 +134,7 @@ def _units(cpp: Path) -> list[Path]:
         sizes[least] += file.stat().st_size
     units = []
     for i, share in enumerate(shares):
-        unit = cpp / f"unit{i}.cxx"
+        unit = cpp / f"{name}{i}.cxx"
         unit.write_text("".join(f'#include "{file.name}"\n' for file in share))
         units.append(unit)
     return units
