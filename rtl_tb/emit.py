@@ -17,6 +17,7 @@ from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.folded import step_modules
 from bitwright.rtl_tb.layers import layer
 from bitwright.rtl_tb.plain import plain_layer
+from bitwright.rtl_tb.redundant import as_core, core_name, redundant_top
 from bitwright.rtl_tb.streamed import streamed_top
 from bitwright.rtl_tb.text import describe
 
@@ -64,6 +65,9 @@ def emit(
                     texts |= step_modules(graph, plan, block, step, module, write_layer)
         modules = {node: module for node, module in modules.items() if module in texts}
         top = streamed_top(graph, made, timing, modules)
+    if plan.redundancy == 3:
+        texts[core_name(graph.name)] = as_core(top, graph.name)
+        top = redundant_top(top, graph.name)
     texts[graph.name] = top
     cells = resources.files("bitwright.rtl_tb") / "lib"
     if clash := sorted(name for name in texts if (cells / f"{name}.sv").is_file()):

@@ -83,12 +83,16 @@ class Plan:
     engines: Mapping[str, Engine]
     target: Target = "xc7"
     clock_mhz: float = 200.0
+    redundancy: Literal[1, 3] = 1
+    """3: triple modular redundancy, all of the hardware three times and a majority vote."""
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise GraphError(f"target {self.target!r} is not one of {', '.join(TARGETS)}")
         if not 1.0 <= self.clock_mhz <= 2000.0:
             raise GraphError(f"a clock of {self.clock_mhz} MHz is outside 1..2000 MHz")
+        if self.redundancy not in (1, 3):
+            raise GraphError(f"a redundancy of {self.redundancy}: it is 1, or 3 for a majority")
 
     def check(self, graph: Graph) -> None:
         """Raises GraphError unless each node of the graph has an engine that fits it."""

@@ -2,6 +2,8 @@
 
 {"target": "xc7", "clock_mhz": 200.0,
  "engines": {"conv1": {"pe": 4, "simd": 3}, "relu1": {"pe": 4, "simd": 1}, "fc": {"stages": 2}}}
+
+"redundancy": 3 beside them asks for triple modular redundancy.
 """
 
 import json
@@ -23,7 +25,8 @@ Json = dict[str, Any]
 def plan_to_json(plan: Plan) -> Json:
     """The plan as what `json.dumps` takes."""
     engines = {name: _engine_to_json(engine) for name, engine in plan.engines.items()}
-    return {"target": plan.target, "clock_mhz": plan.clock_mhz, "engines": engines}
+    tree: Json = {"target": plan.target, "clock_mhz": plan.clock_mhz, "engines": engines}
+    return tree if plan.redundancy == 1 else {**tree, "redundancy": plan.redundancy}
 
 
 def plan_from_json(tree: Any) -> Plan:
@@ -32,11 +35,16 @@ def plan_from_json(tree: Any) -> Plan:
     Raises StorageError where it is not one, with the node that is wrong.
     """
     try:
-        unknown = sorted(set(tree) - {"target", "clock_mhz", "engines"})
+        unknown = sorted(set(tree) - {"target", "clock_mhz", "engines", "redundancy"})
         if unknown:
-            raise StorageError(f"a plan has no {unknown[0]!r}: it is target, clock_mhz and engines")
+            raise StorageError(
+                f"a plan has no {unknown[0]!r}: it is target, clock_mhz, engines and redundancy"
+            )
         engines = {str(name): _engine_from_json(name, e) for name, e in tree["engines"].items()}
-        return Plan(engines, tree["target"], float(tree["clock_mhz"]))
+        redundancy = tree.get("redundancy", 1)
+        if type(redundancy) is not int or redundancy not in (1, 3):
+            raise StorageError(f"a plan's redundancy is {redundancy!r}: it is 1 or 3")
+        return Plan(engines, tree["target"], float(tree["clock_mhz"]), 3 if redundancy == 3 else 1)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(
             f"not a plan ({type(error).__name__}: {error}): make one with 'bitwright plan'"
