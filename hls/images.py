@@ -18,13 +18,13 @@ from bitwright.models.graph import (
 )
 
 
-def max_pool(op: MaxPool, node: Node, source: Value) -> Layer:
-    """As hls4ml's pool where windows neither overlap nor see padding, and as our own elsewhere.
+def max_pool(op: MaxPool, node: Node, source: Value, *, stream: bool) -> Layer:
+    """As hls4ml's pool where that is exact, and as our own elsewhere.
 
     hls4ml's padding is the largest number of an unsigned type instead of the smallest, and its
-    streamed pool aborts on windows that overlap or are padded.
+    streamed pool aborts on windows that are padded, overlap or leave gaps.
     """
-    if op.window.pads or op.window.stride != op.window.kernel:
+    if op.window.pads or (stream and op.window.stride != op.window.kernel):
         return _own_pool("BitwrightMaxPool", op, node, source)
     attributes = {
         **window_sizes(op.window, source.shape, node.output.shape),

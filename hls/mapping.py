@@ -112,7 +112,7 @@ def _layers(graph: Graph, node: Node, *, stream: bool) -> list[Layer]:
             case BitPlanes():
                 return [_bit_planes(op, node)]
             case MaxPool():
-                return [images.max_pool(op, node, source)]
+                return [images.max_pool(op, node, source, stream=stream)]
             case SumPool():
                 return [images.sum_pool(op, node, source)]
             case Add():

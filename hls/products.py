@@ -26,6 +26,8 @@ from bitwright.models.graph import (
 from bitwright.models.graph.ops import Window
 from bitwright.models.graph.ranges import operands
 
+_MOST_LINES = 10_000  # g++ needs about a second for a thousand of them
+
 
 def dense(op: Dense, node: Node, source: Value, x: Interval) -> Layer:
     """On a vector; on a tensor of more axes, the same for each of its vectors."""
@@ -46,11 +48,13 @@ def dense(op: Dense, node: Node, source: Value, x: Interval) -> Layer:
 
 def conv(op: Conv2d, node: Node, source: Value, x: Interval, *, stream: bool) -> Layer:
     """As hls4ml's convolution where that is exact and shares all that can be shared."""
-    window = op.window
-    # hls4ml has no groups but depthwise. Streamed, it forgets a stride over the rows of a kernel
-    # of one row, unless it is 1 x 1. And equal filters of a tiled layer need only one sum.
-    skips_rows = window.kernel[0] == 1 and window.stride[0] > 1 and window.taps > 1
-    if op.groups > 1 or isinstance(op.weights, Tiled) or (stream and skips_rows):
+    # hls4ml has no groups but depthwise, and equal filters of a tiled layer need only one sum.
+    own = op.groups > 1 or isinstance(op.weights, Tiled)
+    if stream:  # it forgets a stride over the rows of a kernel of one row, unless it is 1 x 1
+        own |= op.window.kernel[0] == 1 and op.window.stride[0] > 1 and op.window.taps > 1
+    else:  # it writes a line of C++ for every element that a window sees
+        own |= node.output.size // len(op.bias) * len(decode(op.weights)) > _MOST_LINES
+    if own:
         return _own_conv(op, node, source.shape[:2], x)
     return _hls4ml_conv(op, node, source, x)
 

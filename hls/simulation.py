@@ -22,7 +22,7 @@ from bitwright.models.graph.reference import check_batch
 # Measured on 16-64-32-32-5: -O0 compiles no faster than -O1 (5 s, most of it reading headers) and
 # runs 15 times slower; -O2 and hls4ml's own -O3 compile longer than they win back in 10^5 vectors.
 _FLAGS = ("-std=c++17", "-O1", "-w", "-pthread")
-_ROWS_PER_PROCESS = 5_000
+_ELEMENTS_PER_PROCESS = 1_000_000  # of all tensors together
 _TRACED_BITS = 53  # hls4ml's save_layer_output() knows nothing wider than a double
 
 
@@ -72,7 +72,9 @@ def _run(
     try:
         with tempfile.TemporaryDirectory(prefix="bitwright-hls-") as name:
             program = _compile(project, Path(name), timeout_s)
-            parts = max(1, min(os.cpu_count() or 1, len(batch) // _ROWS_PER_PROCESS))
+            elements = len(batch) * sum(tensor.size for tensor in project.tensors)
+            most = min(os.cpu_count() or 1, max(len(batch), 1))
+            parts = max(1, min(most, elements // _ELEMENTS_PER_PROCESS))
 
             def one(i: int, rows: IntArray) -> IntArray:
                 files = Path(name, f"x{i}"), Path(name, f"y{i}")

@@ -244,6 +244,16 @@ def test_the_landscape_has_every_case(io: hls.IoType) -> None:
     assert np.any(np.sum(scores == scores.max(axis=-1, keepdims=True), axis=-1) > 1)
 
 
+def test_large_images_are_not_spelled_out_in_cpp() -> None:
+    for size, kinds in ((10, ["Conv2D", "Conv2D"]), (40, ["BitwrightWindowConv", "Conv2D"])):
+        b = Builder("net")
+        x = b.input("x", (size, size, 1), S4)
+        graph = b.graph(
+            b.add("y", Conv2d(Plain(np.ones((9, 2), int), 2), np.zeros(2, int), SAME), x)
+        )
+        assert [layers(graph, io)[-1].kind for io in hls.IO_TYPES] == kinds
+
+
 # ---- a check that cannot fail proves nothing -----------------------------------------------------
 
 
