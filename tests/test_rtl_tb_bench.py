@@ -9,7 +9,19 @@ import pytest
 import pywellen
 
 from bitwright.models.errors import InputError, ToolError
-from bitwright.models.graph import IntArray, IntType, Plan, Unrolled, Value, evaluate
+from bitwright.models.graph import (
+    Builder,
+    Conv2d,
+    Folded,
+    IntArray,
+    IntType,
+    Plain,
+    Plan,
+    Unrolled,
+    Value,
+    Window,
+    evaluate,
+)
 from bitwright.models.zoo import random_mlp
 from bitwright.rtl_tb import Design, bench, bulk, emit, tools, vectors
 
@@ -151,3 +163,21 @@ def test_bench_stands_alone(tmp_path: Path) -> None:
     assert "TESTS=9 PASS=9 FAIL=0" in printed
     assert "import bitwright" not in bench.BENCH.read_text()
     assert "from bitwright" not in bench.BENCH.read_text()
+
+
+def test_streamed_design_passes_every_test(tmp_path: Path) -> None:
+    """Tensors of several beats, whose ends the design marks itself."""
+    dice = np.random.default_rng(0)
+    b = Builder("streamed")
+    x = b.input("x", (4, 4, 2), IntType(3, signed=True))
+    conv = Conv2d(Plain(dice.integers(-4, 4, (18, 4)), 3), np.arange(4), Window((3, 3)))
+    graph = b.graph(b.add("conv", conv, x))
+    design = emit(graph, Plan({"conv": Folded(2, 2)}), tmp_path / "rtl")
+    assert (design.input_beats, design.output_beats, design.framed) == (16, 8, True)
+    batch = dice.integers(-4, 4, (30, *graph.input.shape))
+    expected = evaluate(graph, batch)
+    done = bench.run_bench(design, batch, expected, tmp_path / "sim", seed=5)
+    assert set(done.passed) == ALL and done.reasons == ()
+    assert (done.latency, done.interval) == (design.latency, design.interval)
+    wrong = bench.run_bench(design, batch, np.roll(expected, 1, axis=0), tmp_path / "sim", seed=5)
+    assert "full_rate" in wrong.failed
