@@ -17,6 +17,7 @@ real = scale * (integer + offset).
     reference.py       what a graph computes: the specification
     requantisation.py  exact thresholds, and multiply-add-shift equal to them
     passes.py          graph to graph
+    additions.py       a pass: additions no wider than they need be
     plan.py            how nodes become hardware: engine, pipeline, target, clock
     plan_storage.py    a plan as a file
     streams.py         the blocks and FIFOs that a plan makes, and the beats between them

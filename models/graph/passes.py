@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bitwright.models.graph.additions import narrow_additions
 from bitwright.models.graph.codecs import IntArray, Plain
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import (
@@ -81,7 +82,11 @@ def choose_requantisation(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(nodes))
 
 
-PASSES: tuple[Pass, ...] = (raise_falling_thresholds, choose_requantisation)
+PASSES: tuple[Pass, ...] = (
+    narrow_additions,
+    raise_falling_thresholds,
+    choose_requantisation,
+)
 
 
 def optimise(graph: Graph) -> Graph:

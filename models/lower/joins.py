@@ -9,7 +9,6 @@ import numpy as np
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import Add, Concat, MaxPool, SumPool, Window
 from bitwright.models.lower.edges import (
-    MAX_WEIGHT_BITS,
     Edge,
     append,
     centred,
@@ -18,12 +17,15 @@ from bitwright.models.lower.edges import (
     multiplied,
 )
 
+MAX_FACTOR_BITS = 40
+"""Floating scales need some 24 bits and how far they are apart; `narrow_additions` finds fewer."""
+
 
 def add(edges: Sequence[Edge], name: str) -> Edge:
     """The sum of edges of one shape, in the largest unit of which all scales are multiples.
 
     A branch whose channels need different factors gets a node of its own that multiplies them.
-    Raises UnsupportedError where a factor has more than MAX_WEIGHT_BITS bits.
+    Raises UnsupportedError where a factor has more than MAX_FACTOR_BITS bits.
     """
     _check_alike(edges)
     for edge in edges:
@@ -31,10 +33,10 @@ def add(edges: Sequence[Edge], name: str) -> Edge:
     units = [common_unit(scales) for scales in zip(*(edge.scale for edge in edges), strict=True)]
     factors = [[int(s / u) if u else 1 for s, u in zip(e.scale, units, strict=True)] for e in edges]
     largest = max(abs(f) for row in factors for f in row)
-    if largest.bit_length() > MAX_WEIGHT_BITS:
+    if largest.bit_length() > MAX_FACTOR_BITS:
         raise UnsupportedError(
             f"adds branches whose scales have no small integer ratio (a factor would need "
-            f"{largest.bit_length()} bits, and the limit is {MAX_WEIGHT_BITS}): quantise them with "
+            f"{largest.bit_length()} bits, and the limit is {MAX_FACTOR_BITS}): quantise them with "
             "one scale, as a QuantIdentity that both branches share does, or with power-of-two "
             "scales"
         )

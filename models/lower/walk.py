@@ -105,9 +105,9 @@ class Walk:
                 f"has {option}={given}: concatenate channels (dim=1), and add without a factor"
             )
         made = joins.concat(edges, name) if option == "dim" else joins.add(edges, name)
-        self.book.record_sums(made, node)
         if module is not None:
-            made = _present(self.book.quantised(made, node, node, "output_quant", name))
+            return _present(self.book.quantised(made, node, node, "output_quant", name))
+        self.book.record_sums(made, node)
         return made
 
     def _move(self, node: fx.Node, module: nn.Module | None, source: fx.Node) -> Edge | Real:
