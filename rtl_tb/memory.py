@@ -3,7 +3,11 @@
 The contents are statements in the module itself. A file for $readmemh that is not found gives zeros
 with a mere warning in most tools, Verilator among them; and one wide literal is refused (Verilator
 takes 65,536 bits, Yosys 16,000 characters) or, copied in a loop, unrolled for minutes by Yosys.
-Verilator puts the statements into files *__Slow.cpp: compile those with -O0, five times faster.
+
+Constants are a case statement, which Verilator turns into a table and Yosys into a ROM, both in
+time that is linear in the words. Memories that are written need assignments in an initial block:
+Yosys reads 4,096 of them in 3 s, but 8,192 in 17 s; and Verilator puts them into files
+*__Slow.cpp, which want to be compiled with -O0, five times faster.
 """
 
 from collections.abc import Sequence
@@ -15,10 +19,16 @@ from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Thresh
 
 Style = Literal["auto", "distributed", "block"]
 
-_ATTRIBUTES = {
+# The synthesisers' words for a style: Yosys knows no distributed ROM, only logic.
+_ROM_STYLES: dict[Style, str] = {
     "auto": "",
-    "distributed": '  (* rom_style = "distributed", ram_style = "distributed" *)\n',
-    "block": '  (* rom_style = "block", ram_style = "block" *)\n',
+    "distributed": '(* rom_style = "logic" *) ',
+    "block": '(* rom_style = "block" *) ',
+}
+_RAM_STYLES: dict[Style, str] = {
+    "auto": "(* no_rw_check *) ",
+    "distributed": '(* no_rw_check, ram_style = "distributed" *) ',
+    "block": '(* no_rw_check, ram_style = "block" *) ',
 }
 
 
@@ -32,7 +42,28 @@ def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") ->
 
     words: each `width` bits, as an unsigned number; word 0 is at address 0.
     """
-    return _memory(module, words, width, style, "", "")
+    top, style_words = _address_top(module, words, width), _ROM_STYLES[style]
+    address = top + 1
+    contents = "".join(
+        f"      {address}'d{i}: data_q <= {width}'h{word:x};\n" for i, word in enumerate(words)
+    )
+    if len(words) < 1 << address:
+        contents += "      default: data_q <= 'x;\n"
+    return f"""\
+// {len(words)} words of {width} bits; a word is at data_o one cycle after its address.
+module {module} (
+  input  logic clk_i,
+  input  logic [{top}:0] address_i,
+  output logic [{width - 1}:0] data_o
+);
+  {style_words}logic [{width - 1}:0] data_q;
+  assign data_o = data_q;
+  always_ff @(posedge clk_i) begin
+    {style_words}case (address_i)
+{contents}    endcase
+  end
+endmodule
+"""
 
 
 def loadable(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:
@@ -41,46 +72,38 @@ def loadable(module: str, words: Sequence[int], width: int, style: Style = "auto
     A word that is written in cycle t is read by an address from t + 1 on; one that is read in t is
     the old one in simulation, and undefined in hardware.
     """
-    top = address_width(len(words)) - 1
-    ports = (
-        "  input  logic write_i,\n"
-        f"  input  logic [{top}:0] write_address_i,\n"
-        f"  input  logic [{width - 1}:0] write_data_i,\n"
-    )
-    write = "    if (write_i) memory[write_address_i] <= write_data_i;\n"
-    return _memory(module, words, width, style, ports, write)
-
-
-def _memory(
-    module: str, words: Sequence[int], width: int, style: Style, ports: str, write: str
-) -> str:
-    depth = len(words)
-    assert depth > 0
-    for i, word in enumerate(words):
-        assert 0 <= word < 1 << width, f"word {i} of {module}, {word}, does not fit {width} bits"
+    top = _address_top(module, words, width)
     contents = "".join(f"    memory[{i}] = {width}'h{word:x};\n" for i, word in enumerate(words))
-    attributes = _ATTRIBUTES[style]
-    if write:
-        attributes = attributes.replace("(* ", "(* no_rw_check, ") or "  (* no_rw_check *)\n"
     return f"""\
-// {depth} words of {width} bits; a word is at data_o one cycle after its address.
+// {len(words)} words of {width} bits; a word is at data_o one cycle after its address.
 module {module} (
   input  logic clk_i,
-{ports}\
-  input  logic [{address_width(depth) - 1}:0] address_i,
+  input  logic write_i,
+  input  logic [{top}:0] write_address_i,
+  input  logic [{width - 1}:0] write_data_i,
+  input  logic [{top}:0] address_i,
   output logic [{width - 1}:0] data_o
 );
-{attributes}  logic [{width - 1}:0] memory[{depth}];
+  {_RAM_STYLES[style]}logic [{width - 1}:0] memory[{len(words)}];
   logic [{width - 1}:0] data_q;
   assign data_o = data_q;
   always_ff @(posedge clk_i) begin
-{write}    data_q <= memory[address_i];
+    if (write_i) memory[write_address_i] <= write_data_i;
+    data_q <= memory[address_i];
   end
 
   initial begin
 {contents}  end
 endmodule
 """
+
+
+def _address_top(module: str, words: Sequence[int], width: int) -> int:
+    """The highest bit of the address, for contents that fit."""
+    assert words, f"{module} has no words"
+    for i, word in enumerate(words):
+        assert 0 <= word < 1 << width, f"word {i} of {module}, {word}, does not fit {width} bits"
+    return address_width(len(words)) - 1
 
 
 def packed(fields: Sequence[tuple[int, int]]) -> int:

@@ -362,6 +362,80 @@ class Downsize(Model):
         return seen
 
 
+class Lines(Model):
+    module = "bw_lines"
+
+    def set_up(self) -> None:
+        names = ("StrideRows", "StrideColumns")
+        self.parameters = {**dict.fromkeys(names, 1), "Width": 5, "Top": 0, "Left": 0,
+                           **self.parameters}  # fmt: skip
+        taps = self.KernelRows * self.KernelColumns
+        self.inputs = {"data_i": self.Width, "valid_i": 1, "room_i": 1}
+        self.outputs = {"ready_o": 1, "reserve_o": 1, "data_o": taps * self.Width, "valid_o": 1}
+        self.pixels: list[int] = []
+        self.frame = self.place = 0  # where the window's last tap is
+        self.overlap: bool | None = None
+        self.later: deque[Bits] = deque([{"valid_o": 0}] * 2)
+        # The windows of a frame by the place that completes each.
+        self.windows = {}
+        for i in range(self.OutRows):
+            for j in range(self.OutColumns):
+                bottom = i * self.StrideRows - self.Top + self.KernelRows - 1
+                right = j * self.StrideColumns - self.Left + self.KernelColumns - 1
+                place = bottom * self.Columns + right
+                assert place not in self.windows
+                self.windows[place] = bottom, right
+        self.size = self.Rows * self.Columns
+        self.flush = max(0, max(self.windows) + 1 - self.size)
+
+    def drive(self) -> Bits:
+        # Rarely a frame's end with nothing behind it.
+        pause = len(self.pixels) % (3 * self.size) == 0 and self.random.random() < 0.9
+        return {
+            "data_i": self.bits(self.Width),
+            "valid_i": not pause and self.chance(0),
+            "room_i": self.chance(1),
+        }
+
+    def expect(self, given: Bits) -> Bits:
+        window = self.windows.get(self.place)
+        free = window is None or bool(given["room_i"])
+        flushing = self.place >= self.size
+        if flushing and self.overlap is None:
+            ready, step, overlap = free, free, bool(given["valid_i"])
+        elif flushing:
+            overlap = bool(self.overlap)
+            ready, step = free and overlap, free and (not overlap or bool(given["valid_i"]))
+        else:
+            ready, step, overlap = free, free and bool(given["valid_i"]), False
+        seen = {"ready_o": int(ready), "reserve_o": int(step and window is not None)}
+        if ready and given["valid_i"]:
+            self.pixels.append(given["data_i"])
+        result = {"valid_o": seen["reserve_o"]}
+        if step:
+            if window is not None:
+                result["data_o"] = joined(self.taps(*window), self.Width)
+                self.done += 1
+            self.place += 1
+            if flushing:
+                self.overlap = overlap
+            if self.place == self.size + self.flush:
+                self.place = self.flush if flushing and overlap else 0
+                self.overlap = None
+                self.frame += 1
+        self.later.append(result)
+        return seen | self.later.popleft()
+
+    def taps(self, bottom: int, right: int) -> list[int]:
+        values = []
+        for row in range(bottom - self.KernelRows + 1, bottom + 1):
+            for column in range(right - self.KernelColumns + 1, right + 1):
+                inside = 0 <= row < self.Rows and 0 <= column < self.Columns
+                at = self.frame * self.size + row * self.Columns + column
+                values.append(self.pixels[at] if inside else 0)
+        return values
+
+
 class Stream(Model):
     """A cell with constants of each channel, and the memories that it reads."""
 
@@ -602,6 +676,20 @@ GOOD: dict[str, Model] = {
     "downsize by 3": Downsize(Width=5, Ratio=3),
     "downsize by 4": Downsize(Width=3, Ratio=4),
     "downsize by 1": Downsize(Width=5, Ratio=1),
+    "lines 3x3": Lines(Rows=5, Columns=6, KernelRows=3, KernelColumns=3, OutRows=3, OutColumns=4),
+    "lines 3x3 padded": Lines(Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4,
+                              OutColumns=5, Top=1, Left=1),
+    "lines 5x4 by 2": Lines(Rows=7, Columns=8, KernelRows=5, KernelColumns=4, OutRows=4,
+                            OutColumns=4, Top=2, Left=1, StrideRows=2, StrideColumns=2),
+    "lines 3x3 by 2": Lines(Rows=6, Columns=6, KernelRows=3, KernelColumns=3, OutRows=3,
+                            OutColumns=3, Top=1, Left=1, StrideRows=2, StrideColumns=2),
+    "lines 2x2 by 3": Lines(Rows=8, Columns=7, KernelRows=2, KernelColumns=2, OutRows=3,
+                            OutColumns=2, StrideRows=3, StrideColumns=3),
+    "lines of one row": Lines(Rows=1, Columns=9, KernelRows=1, KernelColumns=3, OutRows=1,
+                              OutColumns=9, Left=1),
+    "lines 1x1": Lines(Rows=2, Columns=3, KernelRows=1, KernelColumns=1, OutRows=2, OutColumns=3),
+    "lines of two columns": Lines(Rows=5, Columns=2, KernelRows=3, KernelColumns=1, OutRows=5,
+                                  OutColumns=2, Top=1, Style="block"),
     "rom": Rom(),
     "loadable memory": Loadable(),
     **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},
@@ -625,6 +713,8 @@ BROKEN = {
     "pool that sees the padding": Broken("bw_pool", "inside_i ? value", "1'b1 ? value", Pool(Lanes=1, InWidth=3, InSigned=1, OutWidth=3, Max=1)),  # noqa: E501
     "upsize the wrong way": Broken("bw_upsize", "{data_i, data_q[Ratio*Width-1:Width]}", "{data_q[Ratio*Width-Width-1:0], data_i}", Upsize(Width=4, Ratio=3)),  # noqa: E501
     "downsize without room": Broken("bw_downsize", "reserve_o = room_i && valid_i", "reserve_o = valid_i", Downsize(Width=4, Ratio=3)),  # noqa: E501
+    "lines that see the next frame": Broken("bw_lines", "MayBeBelow && end_row >=", "MayBeBelow && end_row >", Lines(Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4, OutColumns=5, Top=1, Left=1)),  # noqa: E501
+    "lines that lose the overlap": Broken("bw_lines", "column_q <= flush_q && overlap ?", "column_q <= 1'b0 ?", Lines(Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4, OutColumns=5, Top=1, Left=1)),  # noqa: E501
     "matvec one term short": Broken("bw_matvec", "x ^ y ^ z", "x ^ y", Matvec(Lanes=1, Terms=6, InWidth=1, WeightWidth=1, AccWidth=5, Binary=1)),  # noqa: E501
 }  # fmt: skip
 
