@@ -10,6 +10,7 @@ import torch
 from brevitas import nn as qnn
 from brevitas.quant import binary, fixed_point, scaled_int, shifted_scaled_int
 from brevitas.quant.scaled_int import RoundTo8bit, TruncTo8bit
+from brevitas.quant_tensor import IntQuantTensor, QuantTensor
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -226,27 +227,27 @@ def test_batch_norm_behind_an_addition_and_a_pool() -> None:
     assert_equal(model, (4, 4, 4))
 
 
-def test_quantised_additions_and_concatenations() -> None:
+def test_quantised_additions_and_concatenations(monkeypatch: pytest.MonkeyPatch) -> None:
     """One quantiser for all inputs, another for the result."""
+    # Brevitas 0.13.4 calls this, and has moved it.
+    monkeypatch.setattr(QuantTensor, "cat", staticmethod(IntQuantTensor.cat), raising=False)
     scaled = {"input_quant": SIGNED, "input_bit_width": 4, "output_quant": SIGNED}
-    for join, kind, channels in [
-        (qnn.QuantEltwiseAdd(**scaled, output_bit_width=3), Add, 4),
-        (qnn.QuantCat(**scaled, output_bit_width=3), Concat, 8),
-    ]:
-        model = Two(nn.Identity(), branch(FINE, 6), join, channels)
-        if kind is Concat:
-            model.both = join
-            model.forward = cat_forward.__get__(model)  # type: ignore[method-assign]
+    added = Two(nn.Identity(), branch(FINE, 6), qnn.QuantEltwiseAdd(**scaled, output_bit_width=3))
+    joined = Side(nn.Identity(), branch(FINE, 6), qnn.QuantCat(**scaled, output_bit_width=3), 8)
+    for model, kind in ((added, Add), (joined, Concat)):
         lowered = assert_equal(model, (4, 4, 4))
         (node,) = nodes(lowered, kind)
         assert node.name == "both" and node.inputs[1] == "both_input_quant_1"
         assert "both_output_quant" in lowered.graph.values
 
 
-def cat_forward(self: Two, x: Tensor) -> Tensor:
-    x = self.inp(x)
-    x = self.act(self.both([self.one(x), self.two(x)]))
-    return self.fc(torch.flatten(functional.max_pool2d(x, 4), 1))
+class Side(Two):
+    """Two branches side by side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inp(x)
+        x = self.act(self.both([self.one(x), self.two(x)]))
+        return self.fc(torch.flatten(functional.max_pool2d(x, 4), 1))
 
 
 @pytest.mark.parametrize("quant", [SIGNED, FINE, BINARY, SHIFTED], ids=["coarse", "fine", "b", "0"])
