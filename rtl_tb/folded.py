@@ -19,6 +19,7 @@ from bitwright.models.graph import (
     Lookup,
     MaxPool,
     Node,
+    Plain,
     Plan,
     Requantize,
     SumPool,
@@ -29,7 +30,7 @@ from bitwright.models.graph import (
     weight_width,
 )
 from bitwright.models.graph.plan import is_depthwise
-from bitwright.models.graph.streams import Block, Step, Sweep, latency, needs_memory
+from bitwright.models.graph.streams import Block, Lines, Step, Sweep, latency, needs_memory
 from bitwright.rtl_tb.memory import (
     address_width,
     lookup_words,
@@ -38,7 +39,7 @@ from bitwright.rtl_tb.memory import (
     rom,
     threshold_words,
 )
-from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, pipe
+from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, pipe, wrapped
 
 Writer = Callable[[Node, Value, Interval, str, int, bool], str]
 Modules = dict[str, str]
@@ -47,7 +48,7 @@ Modules = dict[str, str]
 
 def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
     """The first lines of an instance, up to its ports."""
-    shown = ", ".join(f".{key}({value})" for key, value in parameters.items())
+    shown = wrapped([f".{key}({value})" for key, value in parameters.items()], 4)
     return f"  {cell} #({shown}) {name} ("
 
 
@@ -73,10 +74,29 @@ def window(sweep: Sweep, width: int, name: str) -> str:
     )  # fmt: skip
 
 
+def lines(head: Lines, width: int, name: str) -> str:
+    """The first lines of a bw_lines instance. width: bits of a pixel."""
+    top, left, _, _ = head.window.padding
+    rows, columns = head.window.output(head.rows, head.columns)
+    return instance(
+        "bw_lines",
+        {
+            "Width": width, "Rows": head.rows, "Columns": head.columns,
+            "KernelRows": head.window.kernel[0], "KernelColumns": head.window.kernel[1],
+            "StrideRows": head.window.stride[0], "StrideColumns": head.window.stride[1],
+            "Top": top, "Left": left, "OutRows": rows, "OutColumns": columns, "Overlap": "1'b0",
+        },
+        name,
+    )  # fmt: skip
+
+
 def step_modules(
     graph: Graph, plan: Plan, block: Block, step: Step, module: str, write: Writer
 ) -> Modules:
-    """The source texts of a node's module and its memories in a streamed design. write: the form of the unrolled."""
+    """The source texts of a node's module and its memories in a streamed design.
+
+    write: what writes the module of a node that makes one beat of one beat.
+    """
     node, engine = step.node, plan.engines[step.node.name]
     source = graph.values[node.inputs[0]]
     op = node.op
@@ -89,6 +109,14 @@ def step_modules(
     if isinstance(op, Add):
         sources = [graph.values[name] for name in node.inputs]
         return {module: _add(op, node, sources, step, module)}
+    if isinstance(op, Conv2d):
+        assert isinstance(engine, Unrolled)
+        seen = Value(source.name, (step.takes,), source.type)
+        position = replace(
+            node, op=_dense(op), output=Value(node.name, (step.makes,), node.output.type)
+        )
+        reach = _seen(op, graph.intervals[source.name])
+        return {module: write(position, seen, reach, module, engine.stages, True)}
     lanes, channels = step.takes, source.channels
     beat = Value(source.name, (lanes,), source.type)
     part = replace(node, output=replace(node.output, shape=(step.makes,)))
@@ -99,6 +127,27 @@ def step_modules(
         part = replace(part, op=_for_lanes(op, lanes, channels))
     stages = engine.stages if isinstance(engine, Unrolled) else latency(node, engine)
     return {module: write(part, beat, _for_beat(reach, lanes), module, stages, True)}
+
+
+def _dense(op: Conv2d) -> Dense:
+    """The product at one position: of all taps, row by row, each with all its channels."""
+    matrix, groups = decode(op.weights), op.groups
+    taps, outputs = op.window.taps, len(op.bias) // groups
+    kernel = matrix.reshape(-1, taps, groups, outputs)  # channel of the group, tap, group, output
+    full = np.zeros((taps, groups, len(kernel), groups, outputs), np.int64)
+    for group in range(groups):
+        full[:, group, :, group] = kernel[:, :, group].transpose(1, 0, 2)
+    return Dense(
+        Plain(full.reshape(-1, groups * outputs), max(weight_width(op.weights), 2)), op.bias
+    )
+
+
+def _seen(op: Conv2d, x: Interval) -> Interval:
+    """What can reach each of the inputs of `_dense`."""
+    low, high = np.tile(x.low, op.window.taps), np.tile(x.high, op.window.taps)
+    if op.window.pads:
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
+    return Interval(low, high)
 
 
 def _for_beat(reach: Interval, lanes: int) -> Interval:

@@ -8,6 +8,7 @@ from bitwright.models.graph.streams import (
     OUTPUT,
     Block,
     Fifo,
+    Lines,
     Narrow,
     Pass,
     Repeat,
@@ -16,7 +17,7 @@ from bitwright.models.graph.streams import (
     Sweep,
     Widen,
 )
-from bitwright.rtl_tb.folded import instance, sweeps
+from bitwright.rtl_tb.folded import instance, lines, sweeps
 from bitwright.rtl_tb.text import concatenation, resized
 
 
@@ -126,14 +127,21 @@ class _Top:
                 self.lines += [f"  assign {one}_ready = {name}__begin;" for one in block.reads]
                 return f"{read}_data", f"{name}__begin"
             case Widen():
-                cell = instance("bw_upsize", {"Width": bits, "Ratio": head.ratio}, f"u_{name}")
+                cell = instance(
+                    "bw_upsize", {"Width": bits, "Ratio": head.ratio}, f"u_{name}__head"
+                )
                 bits *= head.ratio
             case Narrow():
                 bits //= head.ratio
-                cell = instance("bw_downsize", {"Width": bits, "Ratio": head.ratio}, f"u_{name}")
+                cell = instance(
+                    "bw_downsize", {"Width": bits, "Ratio": head.ratio}, f"u_{name}__head"
+                )
             case Repeat():
                 parameters = {"Width": bits, "Words": head.words, "Copies": head.copies}
-                cell = instance("bw_repeat", parameters, f"u_{name}")
+                cell = instance("bw_repeat", parameters, f"u_{name}__head")
+            case Lines():
+                cell = lines(head, bits, f"u_{name}__head")
+                bits *= head.window.taps
             case Sweep():
                 first = block.steps[0]
                 cell = f"  {self.modules[first.node.name]} u_{name} ("

@@ -235,6 +235,14 @@ def streamed() -> Iterator[tuple[Graph, Plan]]:
     y = b.put("scores", Unrolled(2), Dense(b.weights(12, 5, 3), np.zeros(5, int)), y)
     yield b.graph(b.put("best", Unrolled(1), ArgMax(), y)), Plan(b.engines)
 
+    b = Net("unrolled")
+    x = b.input("x", (5, 6, 2), IntType(4, True))
+    y = b.conv("conv", Unrolled(2), x, 4, pad=1)
+    y = b.clip("relu", Unrolled(1), y, IntType(3, False))
+    side = b.conv("side", Unrolled(1), y, 4, kernel=1, groups=2)
+    y = b.put("sum", Unrolled(1), Add((1, 2)), side, y)
+    yield b.graph(b.conv("strided", Unrolled(3), y, 3, stride=2, pad=1)), Plan(b.engines)
+
     b = Net("codes")  # vectors too, and an input that branches
     x = b.input("x", (12,), IntType(6, False))
     y = b.put("bits", Unrolled(0), BitPlanes((1, 4, 5)), x, kind=IntType(3, False))

@@ -178,9 +178,29 @@ def test_the_file_says_what_people_say() -> None:
     }
 
 
-def test_unrolled_images_are_refused_by_name() -> None:
+def test_an_unrolled_convolution_takes_a_pixel_a_cycle() -> None:
+    found = cycles(
+        small(),
+        Plan(
+            {
+                **SMALL,
+                "conv": Unrolled(1),
+                "relu": Unrolled(1),
+                "pool": Folded(8),
+                "fc": Folded(6, 4),
+            }
+        ),
+    )
+    assert found.interval == 36
+    padded = Plan({n.name: Unrolled(1) for n in residual().nodes})
+    assert cycles(residual(), padded).interval == 64 + 9  # a row and a pixel below the image
+
+
+def test_windows_that_line_buffers_cannot_do_are_refused_by_name() -> None:
+    b = Builder("tiny")
+    y = conv(b, "conv", b.input("x", (1, 1, 4), U4), 8, pad=1)
     with pytest.raises(UnsupportedError, match=r"node conv \(conv2d\) is planned unrolled"):
-        streams(small(), Plan({**SMALL, "conv": Unrolled(1)}))
+        streams(b.graph(y), Plan({"conv": Unrolled(1)}))
 
 
 def test_sums_over_whole_images() -> None:

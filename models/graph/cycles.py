@@ -20,6 +20,7 @@ from bitwright.models.graph.streams import (
     INPUT,
     OUTPUT,
     Block,
+    Lines,
     Narrow,
     Pass,
     Repeat,
@@ -163,6 +164,8 @@ class _Play:
                 yield self._steps(reads, feeds, head.ratio, 1, block.latency)
             case Narrow():
                 yield self._steps(reads, feeds, 1, head.ratio, block.latency)
+            case Lines():
+                yield self._lines(head, reads[0], feeds, block.latency)
             case Sweep() | Repeat():
                 if isinstance(head, Repeat):  # a pixel at a time, each of its words a pass
                     passes = head.copies * head.words
@@ -211,6 +214,29 @@ class _Play:
                     self._give(feeds, time, latency)
                     made += 1
                 last = time
+
+    def _lines(self, head: Lines, read: _Queue, feeds: list[_Queue], latency: int) -> Process:
+        beat, made, last = 0, 0, -1
+        completes = head.completes
+        while True:
+            for place, ends in enumerate(completes):
+                last += 1
+                if place < head.pixels:
+                    while len(read.put) <= beat:
+                        yield
+                    last = max(last, read.put[beat] + 1)
+                for queue in feeds if ends else ():
+                    behind = made - queue.depth
+                    while len(queue.taken) <= behind:
+                        yield
+                    if behind >= 0:
+                        last = max(last, queue.taken[behind] + 1)
+                if place < head.pixels:
+                    self._take(read, last)
+                    beat += 1
+                if ends:
+                    self._give(feeds, last, latency)
+                    made += 1
 
     def _writes(self, head: Sweep, read: _Queue, rows: list[int], releases: list[int]) -> Process:
         """Takes words while there is a row for them. rows: when each was complete."""

@@ -99,6 +99,65 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Takes a pixel a cycle, and makes at every position of the window all that it sees.
+
+    It goes over the places of the image, and over `flush` more behind it without taking any.
+    """
+
+    rows: int
+    columns: int
+    window: Window
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of an image."""
+        return self.rows * self.columns
+
+    @property
+    def ends(self) -> tuple[range, range]:
+        """Rows and columns of the last tap of the window, over all positions."""
+        (rows, columns), window = self.window.output(self.rows, self.columns), self.window
+        first = [window.kernel[i] - 1 - window.padding[i] for i in (0, 1)]
+        last = [first[i] + (n - 1) * window.stride[i] for i, n in enumerate((rows, columns))]
+        return (
+            range(first[0], last[0] + 1, window.stride[0]),
+            range(first[1], last[1] + 1, window.stride[1]),
+        )
+
+    @property
+    def flush(self) -> int:
+        """Places behind the image that complete its last windows."""
+        rows, columns = self.ends
+        return max(0, rows[-1] * self.columns + columns[-1] + 1 - self.pixels)
+
+    @property
+    def completes(self) -> tuple[bool, ...]:
+        """For every place, whether a window ends there.
+
+        One that ends beyond the right edge does so at the beginning of the next row.
+        """
+        rows, columns = self.ends
+        ends = {row * self.columns + column for row in rows for column in columns}
+        return tuple(place in ends for place in range(self.pixels + self.flush))
+
+    @property
+    def fits(self) -> bool:
+        """Whether the line buffers can do it: the first window ends in the image, the last soon."""
+        rows, columns = self.ends
+        beyond = max(0, rows[-1] - self.rows + 1), max(0, columns[-1] - self.columns + 1)
+        top, left, _, _ = self.window.padding
+        return (
+            top + beyond[0] < self.window.kernel[0]
+            and left + beyond[1] < self.window.kernel[1]
+            and (self.columns > 1 or self.window.kernel[0] == 1)
+            and rows[0] < self.rows
+            and columns[0] < self.columns
+            and self.flush < self.pixels
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """Keeps `words` beats, and makes all of them, in order, `copies` times."""
 
@@ -106,7 +165,7 @@ class Repeat:
     copies: int
 
 
-Head = Pass | Widen | Narrow | Sweep | Repeat
+Head = Pass | Widen | Narrow | Sweep | Lines | Repeat
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -122,8 +181,8 @@ class Step:
 class Block:
     """A head that decides when, and the nodes whose hardware follows it, each feeding the next.
 
-    A folded product and a pool begin with a `Sweep`. A block without steps only changes or copies
-    beats.
+    A folded product and a pool begin with a `Sweep`, an unrolled convolution with `Lines`. A block
+    without steps only changes or copies beats.
     """
 
     name: str
@@ -329,10 +388,17 @@ class _Work:
                 sweep = Sweep(rows, columns, words, op.window, words, words)
                 self._follow(node, self._open(sweep, (fifo,), node.name, lanes, 1), lanes, lanes)
             case Conv2d():
-                raise UnsupportedError(
-                    f"node {node.name} (conv2d) is planned unrolled, which images cannot be yet: "
-                    "plan it Folded, with pe and simd up to all of its outputs and channels"
-                )
+                rows, columns, channels = source.shape
+                lines = Lines(rows, columns, op.window)
+                if not lines.fits:
+                    raise UnsupportedError(
+                        f"node {node.name} (conv2d) is planned unrolled, and its window does not "
+                        f"pass over {source.shape} line by line: plan it Folded"
+                    )
+                fifo = self._fifo(source, channels, node.name)
+                seen = op.window.taps * channels
+                block = self._open(lines, (fifo,), node.name, seen, 2)
+                self._follow(node, block, seen, node.output.channels)
             case (
                 Dense()
                 | Threshold()
@@ -442,7 +508,7 @@ def _depth(block: Block) -> int:
     back two cycles after that at the earliest.
     """
     every = {
-        Pass: 1, Narrow: 1, Repeat: 1,
+        Pass: 1, Narrow: 1, Lines: 1, Repeat: 1,
         Widen: getattr(block.head, "ratio", 1), Sweep: getattr(block.head, "accesses", 1),
     }[type(block.head)]  # fmt: skip
     return max(2, -(-(block.latency + 2) // every))

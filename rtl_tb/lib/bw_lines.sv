@@ -16,6 +16,8 @@
 // pixel of the next frame (and wait for it), so that frames follow each other without a gap: Pixels
 // steps a frame. Otherwise the flush takes no pixel and waits for none: ready_o is low after that
 // first step until all Flush steps are done. ready_o does not depend on valid_i.
+//   Overlap = 0: the flush never takes a pixel, so that nothing depends on what comes behind a
+//   frame: Pixels + Flush steps a frame.
 //
 // Why places in raster order: a row of RAM for each kernel row but one is all the memory, and no
 // cycle is spent on padding. It needs windows that overlap one another across edges by no more than
@@ -32,6 +34,7 @@ module bw_lines #(
   parameter int unsigned Left = 0,
   parameter int unsigned OutRows = 2,
   parameter int unsigned OutColumns = 2,
+  parameter bit Overlap = 1'b1,
   parameter bit [87:0] Style = "auto"
 ) (
   input  logic                                      clk_i,
@@ -102,8 +105,8 @@ module bw_lines #(
       && end_column <= ColumnWidth'(LastColumn)
       && (end_column - ColumnWidth'(FirstColumn)) % ColumnWidth'(StrideColumns) == '0;
 
-  assign overlap = first_q ? valid_i : overlap_q;
-  assign ready_o = (room_i || !wanted) && (!flush_q || first_q || overlap_q);
+  assign overlap = Overlap && (first_q ? valid_i : overlap_q);
+  assign ready_o = (room_i || !wanted) && (!flush_q || (Overlap && (first_q || overlap_q)));
   assign step = (room_i || !wanted) && (valid_i || (flush_q && !overlap));
   assign reserve_o = step && wanted;
 
