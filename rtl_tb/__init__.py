@@ -7,6 +7,7 @@ lib/                           the hand-written cells that generated modules ins
 design.py, vectors.py          what was emitted, and its vectors as beats of a stream
 tools.py, verilate.py          the programs, and a design compiled with them
 bulk.py, sim/                  whole data sets through a compiled design
+redundant.py, faults.py        the design three times with a vote, and bits flipped in it
 bench.py, cocotb_stream.py     the protocol, by cocotb
 """
 
@@ -14,16 +15,19 @@ from bitwright.rtl_tb.bench import BenchResult, run_bench
 from bitwright.rtl_tb.bulk import Simulation, Simulator, Verification, build
 from bitwright.rtl_tb.design import Design, load_design
 from bitwright.rtl_tb.emit import Form, emit
+from bitwright.rtl_tb.faults import FaultReport, inject
 
 __all__ = [
     "BenchResult",
     "Design",
+    "FaultReport",
     "Form",
     "Simulation",
     "Simulator",
     "Verification",
     "build",
     "emit",
+    "inject",
     "load_design",
     "run_bench",
 ]

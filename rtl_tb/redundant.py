@@ -20,7 +20,7 @@ def core_name(top: str) -> str:
 def as_core(text: str, top: str) -> str:
     """The text of a top module as that of a core, which synthesis keeps apart from its copies.
 
-    Without the attribute, equal cells with equal inputs are merged into one: Yosys leaves a third.
+    Without the attribute, equal cells with equal inputs are merged into one, which no vote helps.
     """
     head = f"module {top} ("
     before, found, rest = text.partition(head)

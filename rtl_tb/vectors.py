@@ -39,6 +39,16 @@ def pack(x: IntArray, value: Value, *, noise: bool = False) -> Beats:
     return beats
 
 
+def beat_words(x: IntArray, value: Value, *, noise: bool = False) -> Beats:
+    """The beats of tensors, each filled up with zeros to whole words of 32 bits, as rows of bytes.
+
+    value: what one beat carries, an equal part of a tensor. noise: as for `pack`.
+    """
+    size = beat_bytes(value)
+    beats = pack(x.reshape(-1, *value.shape), value, noise=noise)
+    return np.pad(beats, ((0, 0), (0, -size % 4)))
+
+
 def unpack(beats: Beats, value: Value) -> IntArray:
     """The integers, shape (batch, *value.shape), that beats carry; padding is not looked at."""
     x = np.empty((len(beats), value.size), np.int64)

@@ -1,7 +1,7 @@
-"""From a design's SystemVerilog to the two programs that simulate it: bulk harness and cocotb.
+"""From a design's SystemVerilog to the programs that simulate it: bulk harness, faults and cocotb.
 
 Verilator translates the design once, with only its ports public; the model is compiled once and
-linked with both mains. What does not depend on the design, Verilator's run-time and the
+linked with the mains. What does not depend on the design, Verilator's run-time and the
 precompiled header, is compiled once for a machine and kept in the user's cache folder.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,34 +52,43 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The two programs of a design, in a folder of their own."""
+    """The programs of a design, in a folder of their own. faults: only with public registers."""
 
     bulk: Path
     cocotb: Path
+    faults: Path
     waves: bool
 
 
-def verilate(design: Design, folder: str | os.PathLike[str], *, waves: bool = False) -> Model:
+def verilate(
+    design: Design,
+    folder: str | os.PathLike[str],
+    *,
+    waves: bool = False,
+    registers: bool = False,
+) -> Model:
     """Compile a design into `folder`, or return what is there if it was made from the same.
 
-    waves: able to record an FST, which makes compiling and simulating slower.
+    waves: able to record an FST, which makes compiling and simulating slower. registers: public,
+    so that faults can be injected into them; slower likewise.
 
     Raises:
         ToolError: Verilator or the compiler is missing, or refuses the design.
         StorageError: the folder holds something else, or it or the cache cannot be written.
     """
     target = Path(folder)
-    model = Model(target / "bulk", target / "cocotb" / design.top, waves)
+    model = Model(target / "bulk", target / "cocotb" / design.top, target / "faults", waves)
     key_file = target / "model.key"
     runtime = _runtime()
     options = (*_VERILATE, *(_TRACE if waves else ()))
-    key = _key([runtime.name, design.top, *options], design.files)
+    public = _public_ports(design.top) + (_PUBLIC_REGISTERS if registers else "")
+    key = _key([runtime.name, public, *options], design.files)
     if key_file.is_file() and key_file.read_text() == key:
         return model
     with replaced_folder(target, key_file.name) as fresh:
         cpp = fresh / "cpp"
         cpp.mkdir()
-        (cpp / "ports.vlt").write_text(_public_ports(design.top))
+        (cpp / "ports.vlt").write_text(public)
         program, environment = verilator_environment()
         run(
             [program, *options, "--top-module", design.top, "-Mdir", cpp,
@@ -87,13 +96,14 @@ def verilate(design: Design, folder: str | os.PathLike[str], *, waves: bool = Fa
             timeout_s=_TIMEOUT_S, environment=environment,
         )  # fmt: skip
         (fresh / "cocotb").mkdir()
-        _compile_and_link(cpp, runtime, fresh / "bulk", fresh / "cocotb" / design.top)
+        mains = {"harness": fresh / "bulk"} | ({"faults": fresh / "faults"} if registers else {})
+        _compile_and_link(cpp, runtime, mains, fresh / "cocotb" / design.top)
         shutil.rmtree(cpp)
         (fresh / key_file.name).write_text(key)
     return model
 
 
-def _compile_and_link(cpp: Path, runtime: Path, bulk: Path, cocotb: Path) -> None:
+def _compile_and_link(cpp: Path, runtime: Path, mains: Mapping[str, Path], cocotb: Path) -> None:
     shutil.copy(_SOURCES / "model.cpp", cpp)
     sources = sorted(cpp.glob("*.cpp"), key=lambda file: (-file.stat().st_size, file.name))
     # What runs once at the start, such as the contents of memories, is not worth optimising.
@@ -111,7 +121,8 @@ def _compile_and_link(cpp: Path, runtime: Path, bulk: Path, cocotb: Path) -> Non
     _in_parallel(compile_unit, units)
     model = [unit.with_suffix(".o") for unit in units]
     model += [runtime / f"{name}.o" for name in _RUNTIME]
-    _cxx(runtime / "harness.o", *model, "-o", bulk)
+    for main, program in mains.items():
+        _cxx(runtime / f"{main}.o", *model, "-o", program)
     libraries = cocotb_tools.config.libs_dir
     _cxx(runtime / "verilator.o", *model, "-o", cocotb,
          f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator")  # fmt: skip
@@ -149,6 +160,13 @@ def _public_ports(top: str) -> str:
     lines = [f'public_flat_rw -module "{top}" -var "{name}"\n'
              for name in ("clk_i", "rst_ni", "s_axis_*", "m_axis_*")]  # fmt: skip
     return "`verilator_config\n" + "".join(lines)
+
+
+# Registers by how they are called: in library cells, and in the pipelines of adder graphs. And
+# memories, whether they can be written or not: all of their bits can be upset.
+_PUBLIC_REGISTERS = "".join(
+    f'public_flat_rw -module "*" -var "{name}"\n' for name in ("*_q", "*memory", "t*_s*", "x*_s*")
+)
 
 
 def _runtime() -> Path:
@@ -202,10 +220,11 @@ def _compile_runtime(include: Path, folder: Path) -> None:
     _in_parallel(compile_one, [*sources, header])
 
 
-def _mains() -> tuple[Path, Path]:
-    """The C++ mains: ours for bulk simulation, and cocotb's."""
+def _mains() -> tuple[Path, ...]:
+    """The C++ mains: ours for bulk simulation and for faults, and cocotb's."""
     share = Path(cocotb_tools.config.share_dir)
-    return _SOURCES / "harness.cpp", share / "lib" / "verilator" / "verilator.cpp"
+    cocotb = share / "lib" / "verilator" / "verilator.cpp"
+    return _SOURCES / "harness.cpp", _SOURCES / "faults.cpp", cocotb
 
 
 def _cache_folder() -> Path:

@@ -19,6 +19,14 @@ struct WidePort {
     std::size_t bytes;
 };
 
+// The stream that loads weights; null in a design that has none.
+struct LoadPorts {
+    IData* tdata = nullptr;
+    CData* tvalid = nullptr;
+    CData* tlast = nullptr;
+    const CData* tready = nullptr;
+};
+
 class Vtop final {
   private:
     std::unique_ptr<Vdesign> design_;
@@ -28,6 +36,8 @@ class Vtop final {
     CData &s_axis_tvalid, &s_axis_tlast, &m_axis_tready;
     const CData &s_axis_tready, &m_axis_tvalid, &m_axis_tlast;
     const WidePort s_axis_tdata, m_axis_tdata;
+    const LoadPorts s_load;
+    const CData* const fault_o;  // null without redundancy
 
     explicit Vtop(const char* name = "");
     ~Vtop();

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "Vtop.h"
@@ -80,6 +81,32 @@ std::size_t whole_words(const WidePort& port) { return (port.bytes + 3) / 4 * 4;
     std::exit(2);
 }
 
+// Words for the stream that loads weights, given once that many vectors are through.
+struct Load {
+    uint64_t after, words;
+};
+
+// From "after:words,after:words", in this order.
+std::vector<Load> loads_from(const char* text) {
+    std::vector<Load> loads;
+    for (char* at = const_cast<char*>(text); *at != '\0'; at += *at == ',') {
+        const uint64_t after = std::strtoull(at, &at, 10);
+        if (*at != ':') fail("read the loads", text);
+        loads.push_back({after, std::strtoull(at + 1, &at, 10)});
+    }
+    return loads;
+}
+
+std::vector<uint32_t> load_words(const char* path, const std::vector<Load>& loads) {
+    uint64_t count = 0;
+    for (const Load& load : loads) count += load.words;
+    std::vector<uint32_t> words(count);
+    std::FILE* const file = std::fopen(path, "rb");
+    if (file == nullptr || std::fread(words.data(), 4, count, file) != count) fail("read", path);
+    std::fclose(file);
+    return words;
+}
+
 bool is_last(uint64_t seed, uint64_t beat) {
     return Random{seed ^ (beat << 20)}.next() % 4 == 0;
 }
@@ -87,11 +114,13 @@ bool is_last(uint64_t seed, uint64_t beat) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 10) {
+    if (argc != 10 && argc != 12) {
         std::fprintf(stderr,
-                     "usage: %s IN OUT TENSORS SEED PATIENCE WAVES IN_BEATS OUT_BEATS FRAMED\n"
+                     "usage: %s IN OUT TENSORS SEED PATIENCE WAVES IN_BEATS OUT_BEATS FRAMED "
+                     "[WORDS LOADS]\n"
                      "SEED 0 for no pauses, WAVES - for none, beats of a tensor; FRAMED 1 if\n"
-                     "tlast marks the last beat of every tensor, 0 if it is passed along\n",
+                     "tlast marks the last beat of every tensor, 0 if it is passed along;\n"
+                     "WORDS: a file for the stream that loads weights, LOADS after:words,after:words\n",
                      argv[0]);
         return 2;
     }
@@ -152,7 +181,20 @@ int main(int argc, char** argv) {
     }
     top->rst_ni = 1;
 
+    std::vector<Load> loads;
+    std::vector<uint32_t> words;
+    if (argc == 12) {
+        if (top->s_load.tvalid == nullptr) fail("load weights into a design without them from",
+                                                argv[10]);
+        loads = loads_from(argv[11]);
+        words = load_words(argv[10], loads);
+    }
+    std::size_t load = 0;
+    uint64_t loaded = 0, load_begun = 0;  // words, and those of the loads before this one
+    bool load_offering = false;
+
     Pauses source{2 * seed, seed != 0}, sink{2 * seed + 1, seed != 0};
+    Pauses loader{2 * seed + 2, seed != 0};
     Rule valid_held{"m_axis_tvalid dropped before the handshake"};
     Rule data_held{"m_axis_tdata changed while stalled"};
     Rule last_held{"m_axis_tlast changed while stalled"};
@@ -170,7 +212,9 @@ int main(int argc, char** argv) {
     const auto begun = [&] { return (accepted + in_each - 1) / in_each * out_each; };
     while (drain < kDrainCycles && idle < patience && emitted < begun() + kDrainCycles) {
         // The source may withhold a beat, but keeps one that it has offered.
-        offering = accepted < beats && (offering || !source.now());
+        // Loads wait for the vectors before them, and the vectors after them for the loads.
+        const bool waits = load < loads.size() && accepted >= loads[load].after * in_each;
+        offering = accepted < beats && !waits && (offering || !source.now());
         top->s_axis_tvalid = offering;
         if (offering) {
             std::memcpy(in.at, stimulus + accepted * in_stride, in.bytes);
@@ -180,6 +224,13 @@ int main(int argc, char** argv) {
             top->s_axis_tlast = noise.next() & 1;
         }
         top->m_axis_tready = !sink.now();
+        if (!loads.empty()) {
+            const bool due = waits && emitted >= loads[load].after * out_each;
+            load_offering = due && (load_offering || !loader.now());
+            *top->s_load.tvalid = load_offering;
+            *top->s_load.tdata = load_offering ? words[loaded] : noise.next();
+            *top->s_load.tlast = due && loaded + 1 == load_begun + loads[load].words;
+        }
         half_period(false);
 
         const bool takes = offering && top->s_axis_tready;
@@ -219,7 +270,15 @@ int main(int argc, char** argv) {
             if (accepted++ == 0) first_in = cycle;
             offering = false;
         }
-        idle = takes || gives ? 0 : idle + 1;
+        const bool loads_word = load_offering && *top->s_load.tready;
+        if (loads_word) {
+            load_offering = false;
+            if (++loaded == load_begun + loads[load].words) {
+                load_begun = loaded;
+                ++load;
+            }
+        }
+        idle = takes || gives || loads_word ? 0 : idle + 1;
         drain = accepted == beats && emitted >= out_beats ? drain + 1 : 0;
         half_period(true);
         ++cycle;
