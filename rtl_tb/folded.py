@@ -39,7 +39,7 @@ from bitwright.rtl_tb.memory import (
     rom,
     threshold_words,
 )
-from bitwright.rtl_tb.text import concatenation, describe, element, layer_ports, pipe, wrapped
+from bitwright.rtl_tb.text import LINE, concatenation, describe, element, layer_ports, pipe, wrapped
 
 Writer = Callable[[Node, Value, Interval, str, int, bool], str]
 Modules = dict[str, str]
@@ -48,8 +48,14 @@ Modules = dict[str, str]
 
 def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
     """The first lines of an instance, up to its ports."""
-    shown = wrapped([f".{key}({value})" for key, value in parameters.items()], 4)
-    return f"  {cell} #({shown}) {name} ("
+    shown = [f".{key}({value})" for key, value in parameters.items()]
+    line = f"  {cell} #({', '.join(shown)}) {name} ("
+    if len(line) <= LINE:
+        return line
+    body = wrapped(shown, 4)
+    return (
+        f"  {cell} #({body}) {name} (" if "\n" in body else f"  {cell} #(\n    {body}\n  ) {name} ("
+    )
 
 
 def sweeps(node: Node, block: Block) -> bool:
@@ -232,8 +238,8 @@ def _product(
         window(sweep, word, "u_window"),
         "    .clk_i, .rst_ni, .data_i, .valid_i, .ready_o, .room_i, .reserve_o,",
         "    .issue_o(unused_issue), .address_o(weights_address), .pass_o(pass),",
-        "    .data_o(seen), .inside_o(unused_inside), .valid_o(seen_valid), "
-        ".first_o(seen_first), .last_o(seen_last)",
+        "    .data_o(seen), .inside_o(unused_inside), .valid_o(seen_valid),",
+        "    .first_o(seen_first), .last_o(seen_last)",
         "  );",
         "",
         f"  wire [{pe * simd * bits - 1}:0] weights;",
@@ -322,8 +328,8 @@ def _pool(
         window(sweep, word, "u_window"),
         "    .clk_i, .rst_ni, .data_i, .valid_i, .ready_o, .room_i, .reserve_o,",
         "    .issue_o(unused_issue), .address_o(unused_address), .pass_o(unused_pass),",
-        "    .data_o(seen), .inside_o(seen_inside), .valid_o(seen_valid), "
-        ".first_o(seen_first), .last_o(seen_last)",
+        "    .data_o(seen), .inside_o(seen_inside), .valid_o(seen_valid),",
+        "    .first_o(seen_first), .last_o(seen_last)",
         "  );",
         "",
         f"  wire [{step.makes * wide - 1}:0] pooled;",

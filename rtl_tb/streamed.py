@@ -18,7 +18,7 @@ from bitwright.models.graph.streams import (
     Widen,
 )
 from bitwright.rtl_tb.folded import instance, lines, sweeps
-from bitwright.rtl_tb.text import concatenation, resized
+from bitwright.rtl_tb.text import LINE, concatenation, resized
 
 
 def streamed_top(graph: Graph, made: Streams, cycles: Cycles, modules: dict[str, str]) -> str:
@@ -110,9 +110,12 @@ class _Top:
             fifo = self.fifos[name]
             self.lines += [
                 f"  bw_fifo #(.Width({self._bits(fifo)}), .Depth({fifo.depth})) u_{name}_fifo (",
-                f"    .clk_i, .rst_ni, .reserve_i({block.name}__begin), .room_o({name}_room),",
-                f"    .data_i({data}), .valid_i({valid}),",
-                f"    .data_o({name}_data), .valid_o({name}_valid), .ready_i({name}_ready)",
+                "    .clk_i, .rst_ni,",
+                *_ports(f".reserve_i({block.name}__begin)", f".room_o({name}_room)", ""),
+                *_ports(f".data_i({data})", f".valid_i({valid})", ""),
+                *_ports(
+                    f".data_o({name}_data)", f".valid_o({name}_valid)", f".ready_i({name}_ready)"
+                ),
                 "  );",
             ]
 
@@ -153,9 +156,11 @@ class _Top:
             f"  wire {name}__valid;",
             cell,
             "    .clk_i, .rst_ni,",
-            f"    .data_i({read}_data), .valid_i({read}_valid), .ready_o({read}_ready),",
-            f"    .room_i({name}__room), .reserve_o({name}__begin),",
-            f"    .data_o({name}__data), .valid_o({name}__valid)",
+            *_ports(
+                f".data_i({read}_data)", f".valid_i({read}_valid)", f".ready_o({read}_ready)", ""
+            ),
+            *_ports(f".room_i({name}__room)", f".reserve_o({name}__begin)", ""),
+            *_ports(f".data_o({name}__data)", f".valid_o({name}__valid)"),
             "  );",
         ]
         return f"{name}__data", f"{name}__valid"
@@ -177,12 +182,21 @@ class _Top:
             return f"{n}_data", valid
         self.lines += [f"  wire {n}_valid;", f"  {self.modules[n]} u_{n} (", "    .clk_i, .rst_ni,"]
         if isinstance(node.op, Add):
-            reads = ", ".join(f".data{i}_i({read}_data)" for i, read in enumerate(block.reads))
-            self.lines.append(f"    {reads}, .valid_i({valid}),")
+            reads = [f".data{i}_i({read}_data)" for i, read in enumerate(block.reads)]
+            self.lines += _ports(*reads, f".valid_i({valid})", "")
         else:
-            self.lines.append(f"    .data_i({data}), .valid_i({valid}),")
+            self.lines += _ports(f".data_i({data})", f".valid_i({valid})", "")
         self.lines += [f"    .data_o({n}_data), .valid_o({n}_valid)", "  );"]
         return f"{n}_data", f"{n}_valid"
+
+
+def _ports(*ports: str) -> list[str]:
+    """Connections on one line, or each on its own; an empty one at the end means more follow."""
+    line = "    " + ", ".join(ports).rstrip()
+    if len(line) <= LINE:
+        return [line]
+    lines = [f"    {port}," for port in ports if port]
+    return lines if ports[-1] == "" else [*lines[:-1], lines[-1].rstrip(",")]
 
 
 def _bus(bits: int) -> str:

@@ -10,9 +10,14 @@ import pytest
 
 from bitwright.models.errors import GraphError, StorageError
 from bitwright.models.graph import (
+    Add,
+    Builder,
+    Conv2d,
     Dense,
+    Folded,
     Graph,
     IntType,
+    MaxPool,
     Node,
     Plain,
     Plan,
@@ -21,6 +26,7 @@ from bitwright.models.graph import (
     Threshold,
     Unrolled,
     Value,
+    Window,
 )
 from bitwright.models.zoo import random_mlp
 from bitwright.rtl_tb import Form, emit, load_design
@@ -54,6 +60,23 @@ def golden_graph() -> Graph:
     return Graph("golden", (x,), nodes, ("y",), {"x": Port(1.0), "y": Port(1.0)})
 
 
+def streamed() -> tuple[Graph, Plan]:
+    """A folded and an unrolled convolution, a branch, a pool, and beats that change."""
+    dice = np.random.default_rng(1)
+    b = Builder("streamed")
+    x = b.input("x", (4, 4, 2), IntType(3, signed=True))
+    around = Window((3, 3), padding=(1, 1, 1, 1))
+    weights = dice.integers(-4, 4, (18, 4))
+    y = b.add("conv", Conv2d(Plain(weights, 3), np.arange(4), around), x)
+    steps = Threshold(np.sort(dice.integers(-40, 40, (4, 3))), np.zeros(4, int), np.ones(4, int))
+    y = b.add("relu", steps, y, kind=IntType(2, signed=False))
+    wide = b.add("wide", Conv2d(Plain(weights, 3), np.zeros(4, int), around), x)
+    y = b.add("sum", Add((1, -2)), y, wide)
+    y = b.add("pool", MaxPool(Window((2, 2), (2, 2))), y)
+    engines = {"conv": Folded(2, 2), "relu": Folded(2), "wide": Unrolled(1), "sum": Folded(4)}
+    return b.graph(y), Plan({**engines, "pool": Folded(1)})
+
+
 def plan_for(graph: Graph, dense_stages: int = 2) -> Plan:
     return Plan({n.name: Unrolled(dense_stages if n.kind == "dense" else 1) for n in graph.nodes})
 
@@ -79,6 +102,29 @@ def test_the_same_graph_gives_the_same_bytes(tmp_path: Path, form: Form) -> None
     assert len(names) > 6
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.golden
+def test_streamed_designs_look_as_they_did(
+    tmp_path: Path, golden: Callable[[str, str], None]
+) -> None:
+    design = emit(*streamed(), tmp_path / "a")
+    again = emit(*streamed(), tmp_path / "b")
+    for file in design.files:
+        if file.parent.name != "lib":
+            text = file.read_text()
+            golden(f"rtl/streamed/{file.name}", text)
+            assert max(map(len, text.splitlines())) <= 100, file.name
+    for file, other in zip(design.files, again.files, strict=True):
+        assert file.read_bytes() == other.read_bytes()
+
+
+def test_verilator_lint_is_silent_about_streams(tmp_path: Path) -> None:
+    design = emit(*streamed(), tmp_path / "rtl")
+    verilator, environment = verilator_environment()
+    command = [verilator, "--lint-only", "-Wall", "--top", design.top, *map(str, design.files)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("form", ["adder_graph", "plain"])
