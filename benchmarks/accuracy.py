@@ -249,7 +249,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def add_row(path: Path, row: Mapping[str, object]) -> None:
     """Append to a table, written anew beside it: a kill leaves the old table or the new one."""
-    rows: list[Mapping[str, object]] = [*read_table(path), row]
+    rows: list[Mapping[str, object]] = [r for r in read_table(path) if r["row"] != row["row"]]
+    rows.append(row)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as file:
