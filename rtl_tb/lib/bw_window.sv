@@ -126,13 +126,14 @@ module bw_window #(
       2 * (Rows + Top + KernelRows + RingRows + OutRows * StrideRows)) + 1;
   function automatic logic signed [SpanWidth-1:0] clamp(
       input logic signed [SpanWidth-1:0] row);
-    clamp = row < 0 ? '0 : row > signed'(SpanWidth'(Rows)) ? SpanWidth'(Rows) : row;
+    clamp = row[SpanWidth-1] ? '0 : row > SpanWidth'(Rows) ? SpanWidth'(Rows) : row;
   endfunction
   function automatic logic signed [SpanWidth-1:0] needed(
       input logic signed [SpanWidth-1:0] top);
     needed = clamp(top + SpanWidth'(KernelRows)) - clamp(top);
   endfunction
-  localparam logic signed [SpanWidth-1:0] FirstTop = -SpanWidth'(Top);
+  // In brackets, for Yosys reads -Width'(x) as (-Width)'(x).
+  localparam logic signed [SpanWidth-1:0] FirstTop = -(SpanWidth'(Top));
 
   logic signed [SpanWidth-1:0] top_q, top_d, need_q, lead_q, freed;
   logic row_written, ready_q, enough_q;
@@ -229,8 +230,8 @@ module bw_window #(
 
   localparam int unsigned ColumnWidth = $clog2(
       2 * (Columns + Left + KernelColumns + OutColumns * StrideColumns)) + 1;
-  localparam logic signed [ColumnWidth-1:0] FirstLeft = -ColumnWidth'(Left);
-  localparam logic [RamWidth-1:0] FirstPlace = -RamWidth'(Left * Words);
+  localparam logic signed [ColumnWidth-1:0] FirstLeft = -(ColumnWidth'(Left));
+  localparam logic [RamWidth-1:0] FirstPlace = -(RamWidth'(Left * Words));
   logic signed [ColumnWidth-1:0] left_q, left_d, column_q;  // the window's, the access's
   logic [RamWidth-1:0] left_place_q, left_place_d, group_place_q, group_place_d, place_q;
   always_comb begin
