@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import importlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from bitwright import hls
+from bitwright.cli import app
 from bitwright.hls.mapping import layers
 from bitwright.hls.project import check_kept, make_model
 from bitwright.models.errors import InputError, StorageError, ToolError, UnsupportedError
@@ -40,6 +43,7 @@ from bitwright.models.graph import (
     Tiled,
     Value,
     Window,
+    save,
 )
 from bitwright.models.graph import trace as reference_trace
 
@@ -446,5 +450,12 @@ def test_the_interface_is_known_again_and_checked(tmp_path: Path) -> None:
         hls.load(tmp_path / "io_stream")
 
 
-def test_the_command_offers_the_same_interfaces() -> None:
+def test_the_command_offers_the_same_interfaces(tmp_path: Path) -> None:
     assert importlib.import_module("bitwright.cli.hls").IoType.__args__ == hls.IO_TYPES
+    save(residual(), tmp_path / "graph")
+    words = ["hls", str(tmp_path / "graph"), "--io", "io_stream", "--vectors", "50", "--json"]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "p")])
+    assert done.exit_code == 0, done.output
+    seen = json.loads(done.stdout)["engines"]["hls"]
+    assert (seen["vectors"], seen["mismatches"]) == (50, 0)
+    assert hls.load(tmp_path / "p").io == "io_stream"
