@@ -5,6 +5,7 @@ requantise.py   quantisers on edges
 linear.py       dense layers and convolutions on edges
 joins.py        additions, concatenations and pools on edges
 curves.py       sigmoid, tanh and the like on edges
+arithmetic.py   constants on edges
 layouts.py      channels first in the model, last in the graph
 output.py       the last tensor brought to one scale
 minifloat.py    quantisers to grids that are not even

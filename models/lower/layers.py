@@ -5,8 +5,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from brevitas import nn as qnn
 from torch import fx, nn
@@ -14,15 +12,9 @@ from torch.nn import functional
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.layers.bottleneck import BitwiseBottleneck
-from bitwright.models.lower.readings import check_finite, rationals
+from bitwright.models.lower.readings import rationals
 
 ADDITIONS = (operator.add, torch.add, "add", "add_")
-ARITHMETIC = (
-    *ADDITIONS,
-    *(operator.sub, torch.sub, "sub", "sub_"),
-    *(operator.mul, torch.mul, "mul", "mul_"),
-    *(operator.truediv, torch.div, "div", "div_"),
-)
 CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
 DECISIONS = (torch.argmax, "argmax")
 
@@ -109,42 +101,6 @@ def argument(node: fx.Node, name: str, default: object) -> object:
     if name not in node.kwargs and name == "dim" and len(node.args) > 1:
         return node.args[1]
     return node.kwargs.get(name, default)
-
-
-def constant(value: object, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """A constant under a tensor's shape, without the batch.
-
-    Raises UnsupportedError for other shapes, and for what is no finite number.
-    """
-    given = value if isinstance(value, torch.Tensor) else torch.tensor(value)
-    if not given.is_floating_point() and given.dtype != torch.int64:
-        raise UnsupportedError(f"combines a tensor with {given.dtype}: use numbers")
-    check_finite(given, "constant")
-    try:
-        spread = torch.broadcast_to(given.detach().double(), (1, *shape))
-    except RuntimeError:
-        raise UnsupportedError(
-            f"combines a tensor of shape (batch, {', '.join(map(str, shape))}) with a constant of "
-            f"shape {tuple(given.shape)}: use one number, or one for each channel"
-        ) from None
-    return spread[0].numpy()
-
-
-def arithmetic(node: fx.Node, constant: Fraction, at: int) -> tuple[Fraction, Fraction]:
-    """Gain and shift of a tensor that is combined with a constant. at: the tensor's place.
-
-    Raises UnsupportedError for a division by it, or by zero.
-    """
-    zero, one = Fraction(0), Fraction(1)
-    if called(node, ADDITIONS):
-        return one, constant
-    if called(node, (operator.sub, torch.sub, "sub", "sub_")):
-        return (one, -constant) if at == 0 else (-one, constant)
-    if called(node, (operator.mul, torch.mul, "mul", "mul_")):
-        return constant, zero
-    if at or not constant:
-        raise UnsupportedError("divides by a tensor or by zero: only by a constant can it be done")
-    return one / constant, zero
 
 
 def _mean(node: fx.Node) -> nn.Module | None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from brevitas.nn.mixin.base import QuantLayerMixin
 from torch import Tensor, fx, nn
+from torch.fx.node import map_arg
 
 from bitwright.models.errors import InputError, UnsupportedError
 from bitwright.models.layers.bottleneck import BitwiseBottleneck
@@ -164,6 +165,18 @@ def tensor(value: object) -> Tensor | None:
     """The plain tensor behind a value of the trial run; None for sizes and other numbers."""
     inner = getattr(value, "value", value)
     return inner if isinstance(inner, Tensor) else None
+
+
+def tensors_read(node: fx.Node) -> list[fx.Node]:
+    """The calls whose values a call reads, in order and as often as it does."""
+    read: list[fx.Node] = []
+
+    def keep(arg: fx.Node) -> fx.Node:
+        read.append(arg)
+        return arg
+
+    map_arg((node.args, node.kwargs), keep)
+    return read
 
 
 def _first_line(error: Exception) -> str:

@@ -12,19 +12,18 @@ from typing import Any
 import torch
 from brevitas import nn as qnn
 from torch import fx, nn
-from torch.fx.node import map_arg
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import ArgMax, IntType
 from bitwright.models.layers.bottleneck import BitwiseBottleneck
 from bitwright.models.layers.rate_distortion import bottleneck_ops
-from bitwright.models.lower import joins, layers, layouts, linear, requantise, windows
+from bitwright.models.lower import arithmetic, joins, layers, layouts, linear, requantise, windows
 from bitwright.models.lower.book import Book
 from bitwright.models.lower.curves import quantised_curve
 from bitwright.models.lower.edges import Edge, Quantiser, Real, append, check_unlimited
 from bitwright.models.lower.output import Output, common_scale
 from bitwright.models.lower.quantisers import function_quantiser, linear_bias, linear_weights
-from bitwright.models.lower.trace import Traced, tensor
+from bitwright.models.lower.trace import Traced, tensor, tensors_read
 from bitwright.models.lower.truncation import truncation
 
 
@@ -65,13 +64,17 @@ class Walk:
 
     def _step(self, node: fx.Node) -> None:
         module = self.book.module(node)
-        if tensor(self._traced.values[node]) is None:
-            if module is not None:
-                raise UnsupportedError("makes something else than one tensor: use another layer")
+        value = self._traced.values[node]
+        if tensor(value) is None:
+            several = isinstance(value, tuple | list) and any(tensor(v) is not None for v in value)
+            if module is not None or several:
+                raise UnsupportedError(
+                    "makes something else than one tensor: use a layer or function that makes one"
+                )
             return  # sizes and shapes, on their way into a reshape
         if not node.users:
             raise UnsupportedError("makes a tensor that nothing reads: remove it")
-        read = [arg for arg in _tensors(node) if arg in self._edges]
+        read = [arg for arg in tensors_read(node) if arg in self._edges]
         if not read:
             return  # a constant, which whatever reads it looks at
         module = module or layers.module_of(node)
@@ -137,8 +140,9 @@ class Walk:
             return self._pool(node, module, source, _present(edge))
         if layers.called(node, layers.DECISIONS):
             return self._decide(node, source, _present(edge))
-        if layers.called(node, layers.ARITHMETIC):
-            return self._affine(node, source, edge)
+        if layers.called(node, arithmetic.OPERATORS):
+            given = [self._traced.values[a] if isinstance(a, fx.Node) else a for a in node.args]
+            return arithmetic.combined(node, source, given, self.book.shape(source), edge)
         raise UnsupportedError(layers.remedy(module))
 
     def _linear(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | Real) -> Edge:
@@ -209,31 +213,6 @@ class Walk:
         factor, offset = layers.batch_norm(layer)
         return edge.affine(edge.in_order(factor), edge.in_order(offset))
 
-    def _affine(self, node: fx.Node, source: fx.Node, edge: Edge | Real) -> Edge | Real:
-        """Arithmetic with a constant: one number, or one for each channel."""
-        values = [self._traced.values.get(a, a) if isinstance(a, fx.Node) else a for a in node.args]
-        if len(values) != 2 or any(k not in ("alpha",) for k in node.kwargs):
-            raise UnsupportedError("is called in an unusual way: write it with an operator")
-        at = 0 if node.args[0] is source else 1
-        constant = layers.constant(values[1 - at], self.book.shape(source))
-        if isinstance(edge, Real):
-            distinct = set(constant.ravel().tolist())
-            if len(distinct) > 1:
-                raise UnsupportedError(
-                    "changes the real input by several numbers: do that outside the network"
-                )
-            gain, shift = layers.arithmetic(node, Fraction(distinct.pop()), at)
-            return Real(gain * edge.gain, gain * edge.shift + shift)
-        rows = layouts.channels_last(constant[None], edge.value.shape, edge.order)
-        rows = rows.reshape(-1, edge.value.channels)
-        if not (rows == rows[0]).all():
-            raise UnsupportedError(
-                "combines a tensor with a constant that differs inside a channel: use one number, "
-                "or one for each channel"
-            )
-        terms = [layers.arithmetic(node, Fraction(x), at) for x in rows[0].tolist()]
-        return edge.affine([gain for gain, _ in terms], [shift for _, shift in terms])
-
     def _pool(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge) -> Edge:
         name, made = self.book.name(node), self.book.shape(node)
         shape = self.book.shape(source)
@@ -293,18 +272,6 @@ class Walk:
             return f"the parameter {node.target}, used outside a layer,"
         target = node.target if isinstance(node.target, str) else node.target.__name__
         return f"the call of {target} in the model's forward"
-
-
-def _tensors(node: fx.Node) -> list[fx.Node]:
-    """What a node reads, in order and as often as it does."""
-    read: list[fx.Node] = []
-
-    def keep(arg: fx.Node) -> fx.Node:
-        read.append(arg)
-        return arg
-
-    map_arg((node.args, node.kwargs), keep)
-    return read
 
 
 def _present(edge: Edge | Real) -> Edge:
