@@ -15,9 +15,10 @@ import numpy as np
 from bitwright import hls
 from bitwright.checks import FORMS, check_controls, check_hls, check_rtl
 from bitwright.console import Steps
-from bitwright.cost_model import Estimate, Measurement, estimate, make_plan, measure
+from bitwright.cost_model import STREAMS, Estimate, Measurement, estimate, make_plan, measure
+from bitwright.cost_model import Cost as Resources
 from bitwright.inputs import Rows, random_vectors
-from bitwright.models.graph import Target, digest, evaluate, quantise, save
+from bitwright.models.graph import Plan, Target, digest, evaluate, quantise, save
 from bitwright.report import Accuracy, Cost, Cycles, Engine, Lowering, Report, write_json
 from bitwright.rtl_tb import Design, bulk, emit
 from bitwright.rtl_tb.bench import run_bench
@@ -31,12 +32,16 @@ if TYPE_CHECKING:  # torch alone takes seconds to import
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a job can be told. vectors: how many random ones, besides the test rows."""
+    """What a job can be told. vectors: how many random ones, besides the test rows.
+
+    plan: with its own target and clock; one is made without.
+    """
 
     target: Target = "xc7"
     clock_mhz: float = 200.0
     vectors: int = 10_000
     seed: int = 0
+    plan: Plan | None = None
 
 
 def run(
@@ -69,7 +74,7 @@ def run(
         accuracy, lowering = compare_with_torch(model, lowered, rows)
         step.result = str(lowering)
     with steps.step("plan and estimate") as step:
-        plan = make_plan(graph, settings.target, clock_mhz=settings.clock_mhz)
+        plan = settings.plan or make_plan(graph, settings.target, settings.clock_mhz)
         estimated = estimate(graph, plan)
         step.result = f"{estimated.total.lut:,} LUT, {estimated.latency} cycles"
     x = np.concatenate(
@@ -82,7 +87,7 @@ def run(
 
     engines: dict[str, Engine] = {}
     with steps.step("HLS: write and simulate") as step:
-        project = hls.write(graph, out / "hls", clock_mhz=settings.clock_mhz)
+        project = hls.write(graph, out / "hls", clock_mhz=plan.clock_mhz)
         engines["hls"] = check_hls(project, x, expected)
         step.result = str(engines["hls"])
     designs: dict[str, Design] = {}
@@ -100,7 +105,7 @@ def run(
         controls = check_controls(graph, plan, x, progress=step.progress)
         step.result = str(controls)
     with steps.step("synthesise with Yosys") as step:
-        measured = measure_design(design, settings.target, step.progress)
+        measured = measure_design(design, plan.target, step.progress)
         step.result = f"{measured.total.lut:,} LUT, {len(measured.cached)} modules known"
     report = Report(
         name=graph.name,
@@ -112,7 +117,7 @@ def run(
         controls=controls,
         cycles=Cycles(estimated.latency, engines["rtl"].latency),
         ii=Cycles(estimated.ii, engines["rtl"].interval),
-        clock_mhz={"asked": settings.clock_mhz, "estimated": estimated.clock_mhz},
+        clock_mhz={"asked": plan.clock_mhz, "estimated": estimated.clock_mhz},
         cost=cost(estimated, measured),
         seconds=steps.elapsed,
         steps=steps.seconds,
@@ -175,22 +180,29 @@ def random_rows(lowered: "Lowered", count: int = 1000) -> Rows:
 def measure_design(
     design: Design, target: Target, progress: Callable[[int, int], None]
 ) -> Measurement:
-    """Every layer's module synthesised by itself."""
+    """Every layer's module synthesised by itself, and what lies between them."""
     done = 0
+    tops = dict(design.modules)
+    if design.framed:
+        tops[STREAMS] = design.top
 
     def one_more(node: str, cached: bool) -> None:
         nonlocal done
         done += 1
-        progress(done, len(design.modules))
+        progress(done, len(tops))
 
-    return measure(design.files, design.modules, target, progress=one_more)
+    return measure(design.files, tops, target, progress=one_more)
 
 
 def cost(estimated: Estimate, measured: Measurement | None = None) -> Cost:
-    """Estimated and measured resources side by side, layer by layer and in total."""
+    """Estimated and measured resources side by side, layer by layer and in total.
+
+    A layer that is only wires of the top module has nothing of its own to be measured.
+    """
+    nothing = Resources()
     layers = {
         name: {"estimated": part.as_dict()}
-        | ({"measured": measured.nodes[name].as_dict()} if measured else {})
+        | ({"measured": measured.nodes.get(name, nothing).as_dict()} if measured else {})
         for name, part in estimated.nodes.items()
     }
     total = measured.total.as_dict() if measured else {}

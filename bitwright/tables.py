@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
+from bitwright.cost_model import Estimate
 from bitwright.hls import Report as VendorReport
 from bitwright.models.graph import Graph, Plan
 from bitwright.report import (
@@ -100,6 +101,33 @@ def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
         table.add_row(name, *_counts(used, parts["estimated"], parts.get("measured")))
     table.add_section()
     table.add_row("total", *_counts(used, cost.estimated, cost.measured or None))
+    return table
+
+
+def plan_table(plan: Plan, estimated: Estimate, cycles: Mapping[str, int]) -> RenderableType:
+    """The engine of every layer, how long it works on one tensor, and what it costs."""
+    clock = f"{plan.clock_mhz:.0f} MHz asked, {estimated.clock_mhz:.0f} MHz estimated"
+    if estimated.clock_mhz < plan.clock_mhz:
+        clock += ": the clock asked for is not met"
+    slowest = max(cycles.values())
+    table = _table(
+        f"plan for {plan.target}, {clock}\n"
+        f"one tensor every {estimated.ii:,} cycles, {plan.clock_mhz * 1e6 / estimated.ii:,.0f} a "
+        f"second at {plan.clock_mhz:.0f} MHz\nlatency {estimated.latency:,} cycles"
+        + (", ← the slowest layer" if slowest > 1 else ""),
+        "layer", "engine",
+    )  # fmt: skip
+    columns = ("cycles", *(r.upper() for r in RESOURCES))
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, cost in estimated.nodes.items():
+        took = cycles.get(name, 0)
+        mark = "[bold]{:,} ←[/]" if took == slowest > 1 else "{:,}"
+        counts = [f"{n:,}" for n in cost.as_dict().values()]
+        engine = str(plan.engines.get(name, ""))
+        table.add_row(name, engine, mark.format(took) if took else "", *counts)
+    table.add_section()
+    table.add_row("total", "", "", *(f"{n:,}" for n in estimated.total.as_dict().values()))
     return table
 
 

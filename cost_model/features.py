@@ -11,7 +11,7 @@ from typing_extensions import assert_never
 
 from bitwright.cost_model.blocks import Blocks, cheapest_blocks
 from bitwright.cost_model.lookups import Tables, tables
-from bitwright.models.errors import UnsupportedError
+from bitwright.models.errors import GraphError
 from bitwright.models.graph import (
     Add,
     ArgMax,
@@ -30,6 +30,7 @@ from bitwright.models.graph import (
     Reshape,
     SumPool,
     Threshold,
+    Value,
     decode,
 )
 
@@ -126,14 +127,42 @@ class Wires:
     """Only wiring: no cells, no registers, no control."""
 
 
-Features = Sum | Steps | Rescale | Tables | Wires
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Elements of several tensors added up, with constant multipliers."""
+
+    sum_bits: float
+    """Bits of the adders of all elements, those of the constant products among them."""
+    levels: int
+    output_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The number of the largest of `channels` values."""
+
+    channels: int
+    width: int
+    output_bits: int
+
+
+Features = Sum | Steps | Rescale | Tables | Wires | Addition | Contest
 
 
 def features(graph: Graph, node: Node) -> Features:
-    """The features of a node of the graph."""
+    """The features of a node of the graph that is unrolled, and takes the whole tensor at once."""
     source = graph.values[node.inputs[0]]
-    x, y = graph.intervals[source.name], graph.intervals[node.name]
-    copies = source.size // source.channels  # a channel's hardware, once for every element
+    return features_of(
+        node, source, graph.intervals[source.name], graph.intervals[node.name], source.size
+    )
+
+
+def features_of(node: Node, source: Value, x: Interval, y: Interval, elements: int) -> Features:
+    """The features of unrolled hardware that takes `elements` at once of what the node reads.
+
+    x, y: what can reach each channel of its input and its output.
+    """
+    copies = elements // len(x.low)  # a channel's hardware, once for every element
     op = node.op
     match op:
         case Dense():
@@ -143,12 +172,16 @@ def features(graph: Graph, node: Node) -> Features:
         case Requantize():
             return _rescale(op, x, y, copies, node.output.type)
         case Lookup():
-            elements = source.size if len(op.table) == 1 else copies
-            return tables(op, node.output.type, elements)
-        case BitPlanes():
+            return tables(op, node.output.type, elements if len(op.table) == 1 else copies)
+        case BitPlanes() | Concat() | Reshape():
             return Wires()
-        case Conv2d() | MaxPool() | SumPool() | Add() | Concat() | Reshape() | ArgMax():
-            raise UnsupportedError(f"node {node.name} ({node.kind}) has no cost formula yet")
+        case Add():
+            return _addition(op, y, elements)
+        case ArgMax():
+            return Contest(elements, source.type.width, node.output.type.width)
+        case Conv2d() | MaxPool() | SumPool():
+            # Always behind a window: streamed.py has what they consist of.
+            raise GraphError(f"node {node.name} ({node.kind}) has no unrolled hardware")
         case _:
             assert_never(op)
 
@@ -284,6 +317,14 @@ def _rescale(op: Requantize, x: Interval, y: Interval, copies: int, kind: IntTyp
         widths(y),
     )
     return Rescale(*(_each(part, copies) for part in parts))
+
+
+def _addition(op: Add, y: Interval, elements: int) -> Addition:
+    wide = widths(y)
+    digits = signed_digits(np.array(op.multipliers, dtype=np.int64))
+    adders = int(digits.sum()) - 1
+    output_bits = int(wide.sum()) * elements // len(wide)
+    return Addition(adders * output_bits, int(np.ceil(np.log2(adders + 1))), output_bits)
 
 
 def _each(channels: npt.NDArray[np.generic], copies: int) -> Floats:

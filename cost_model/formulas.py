@@ -15,7 +15,15 @@ from typing_extensions import assert_never
 
 from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.features import Features, Rescale, Steps, Sum, Wires
+from bitwright.cost_model.features import (
+    Addition,
+    Contest,
+    Features,
+    Rescale,
+    Steps,
+    Sum,
+    Wires,
+)
 from bitwright.cost_model.lookups import Tables
 from bitwright.cost_model.targets import (
     Coefficients,
@@ -124,6 +132,11 @@ def depth(f: Features) -> Depth:
             return Depth(0, math.ceil(math.log(max(f.reads.max(initial=1), 2), 4)))
         case Wires():
             return Depth(0, 0)
+        case Addition():
+            return Depth(f.levels, 0)
+        case Contest():
+            levels = math.ceil(math.log2(max(f.channels, 2)))
+            return Depth(levels, levels)  # a comparison, and what it selects, a level
         case _:
             assert_never(f)
 
@@ -137,7 +150,7 @@ def cuts(f: Features, stages: int) -> list[float]:
     match f:
         case Sum():
             levels = max(sum_levels(f), 1)
-        case Steps() | Tables() | Wires():
+        case Steps() | Tables() | Wires() | Addition() | Contest():
             return []
         case Rescale():
             levels = _rescale_levels(f) + 1  # rounding and saturation are the last
@@ -153,6 +166,8 @@ def critical_path(f: Features, stages: int, c: Delays) -> float:
         return 0.0
     if isinstance(f, Steps | Tables):
         return c.register + whole.tables * c.lut
+    if isinstance(f, Addition | Contest):
+        return c.register + whole.additions * c.adder + whole.tables * c.lut
     # The same split as the cuts; what follows the last cut includes the tables.
     ends = [0.0, *cuts(f, stages)]
     last = whole.additions - ends[-1]
@@ -160,8 +175,11 @@ def critical_path(f: Features, stages: int, c: Delays) -> float:
     return c.register + max(inner * c.adder, last * c.adder + whole.tables * c.lut)
 
 
-def node_cost(f: Features, stages: int, c: Coefficients) -> Cost:
-    """The cells of a node with `stages` pipeline stages."""
+def node_cost(f: Features, stages: int, c: Coefficients, streamed: bool = False) -> Cost:
+    """The cells of a node with `stages` pipeline stages.
+
+    streamed: in a pipeline that never stands still, a bit a stage says that a beat is valid.
+    """
     match f:
         case Sum():
             lut, carry = adder_cells(*additions(f), f.constant_bits, c.sum)
@@ -175,11 +193,20 @@ def node_cost(f: Features, stages: int, c: Coefficients) -> Cost:
             lut, carry, inside = lookup_luts(f, c.lookup), 0.0, float(f.output_bits * (stages - 1))
         case Wires():
             return Cost()
+        case Addition():
+            lut, carry = adder_cells(1, f.sum_bits, 0, c.sum)
+            inside = float(f.output_bits * (stages - 1))
+        case Contest():
+            # A comparison of the values (a bit a carry), and the selection of value and index.
+            bits = (f.channels - 1) * (f.width + 1)
+            lut, carry = adder_cells(1, bits, 0, c.sum)
+            lut += (f.channels - 1) * (f.width + 1 + f.output_bits) / 2
+            inside = float(f.output_bits * (stages - 1))
         case _:
             assert_never(f)
-    control = 2 * stages  # a valid and a last bit a stage
+    control = stages if streamed else 2 * stages  # a valid and a last bit a stage
     return Cost(
-        lut=round(lut) + c.lut_control,
+        lut=round(lut) + (1 if streamed else c.lut_control),
         ff=f.output_bits + round(inside) + control,
         carry=round(carry),
     )

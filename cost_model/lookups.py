@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from bitwright.models.graph import IntArray, IntType, Lookup
 
@@ -24,6 +25,23 @@ class Tables:
     reads: IntArray
     parts: Mapping[int, IntArray]
     output_bits: int
+
+
+def truth_tables(columns: npt.NDArray[np.bool_]) -> Tables:
+    """The features of a memory of fixed contents, read by address. columns: (bits, words)."""
+    depth = columns.shape[1]
+    whole = 1 << max((depth - 1).bit_length(), 1)
+    reads: list[int] = []
+    parts: dict[int, list[int]] = {inputs: [] for inputs in TABLE_INPUTS}
+    for column in np.pad(columns, ((0, 0), (0, whole - depth))).astype(np.int64):
+        needed = _needed_inputs(column)
+        if needed.ndim == 1 and needed[0] == 0:
+            continue
+        reads.append(needed.ndim)
+        for inputs, found in parts.items():
+            found.append(_parts(needed.ravel(), min(inputs, needed.ndim)))
+    arrays = {k: np.array(found, dtype=np.int64) for k, found in parts.items()}
+    return Tables(np.array(reads, dtype=np.int64), arrays, len(columns))
 
 
 def tables(op: Lookup, kind: IntType, elements: int) -> Tables:

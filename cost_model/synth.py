@@ -21,6 +21,8 @@ from bitwright.models.graph import TARGETS, Target
 TIMEOUT_S = 1800.0
 """Longest time for one module. The slowest that was measured, 69,000 LUTs, took 625 s."""
 
+_MULTIPLY = {"bw_matvec", "bw_requantize_stream"}  # the library cells that multiply variables
+
 Progress = Callable[[str, bool], None]
 """Called as each node is done, with its name and whether the cache had it."""
 
@@ -39,9 +41,10 @@ def measure(
     """Synthesise modules out of context and count their cells.
 
     files: every source file of the design, packages first. tops: the module to measure for each
-    node's name. jobs: processes at a time, all cores by default. cache: the folder of earlier
-    results (`default_cache()`), found by the content of the files that a module needs, the script
-    and the tool's version. yosys: the path of an executable, to use that instead of pyosys.
+    node's name; where one of them is inside another, it counts for itself alone. jobs: processes at
+    a time, all cores by default. cache: the folder of earlier results (`default_cache()`), found by
+    the content of the files that a module needs, the script and the tool's version. yosys: the path
+    of an executable, to use that instead of pyosys.
 
     Raises:
         InputError: a module that the files do not define, or an unknown target.
@@ -52,7 +55,10 @@ def measure(
         raise InputError(f"target {target!r} is not one of {', '.join(TARGETS)}")
     tool = find_yosys(yosys)
     sources = read_sources(files)
-    work = {node: _Job(top, needed_for(top, sources), target, tool) for node, top in tops.items()}
+    work = {
+        node: _Job(top, needed_for(top, sources), target, tool, set(tops.values()) - {top})
+        for node, top in tops.items()
+    }
     store = _Store(cache or default_cache())
     costs: dict[str, Cost] = {}
     cached = set()
@@ -88,10 +94,19 @@ def default_cache() -> Path:
 class _Job:
     """One module to synthesise; its key says everything that the result depends on."""
 
-    def __init__(self, top: str, files: list[Source], target: Target, tool: Yosys) -> None:
+    def __init__(
+        self, top: str, files: list[Source], target: Target, tool: Yosys, others: set[str]
+    ) -> None:
         self.top, self.files, self.target, self.tool = top, files, target, tool
         self.owner = next(i for i, source in enumerate(files) if top in source.defines)
-        self.script = script(top, [f"src/{source.name}" for source in files], target)
+        self.black_boxes = sorted(others & _defined(files))
+        self.script = script(
+            top,
+            [f"src/{source.name}" for source in files],
+            target,
+            multipliers=not _MULTIPLY.isdisjoint(_defined(files)),
+            black_boxes=self.black_boxes,
+        )
         # The counting rule too: a result is counts, not cells.
         rule = {name: cost.as_dict() for name, cost in CELLS[target].items()}
         told = [tool.version, self.script, ADDERS, json.dumps(rule, sort_keys=True)]
@@ -101,6 +116,10 @@ class _Job:
             content = part.encode()
             sha.update(f"{len(content)}:".encode() + content)
         self.key = sha.hexdigest()
+
+
+def _defined(files: Sequence[Source]) -> set[str]:
+    return {name for source in files for name in source.defines}
 
 
 class _Store:
@@ -225,7 +244,7 @@ def _finish(job: _Job, process: subprocess.Popen[str], folder: Path, timeout_s: 
             f"(exit code {process.returncode}). Its last lines:\n{last}"
         )
     try:
-        return count_cells((folder / "stat.json").read_text(), job.target)
+        return count_cells((folder / "stat.json").read_text(), job.target, job.black_boxes)
     except OSError:
         raise ToolError(f"{job.tool.version} wrote no statistics for module {job.top}") from None
 

@@ -15,23 +15,28 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bitwright.cost_model.cost import Cost
 from bitwright.models.errors import ToolError
 from bitwright.models.graph import Target
 
-# Out of context: no pads, no clock buffers. -nodsp: an unrolled network has its constants wired in,
-# and a multiplier block spent on a constant would hide the logic that is being counted. -nosrl:
-# registers stay registers on every target, so FF counts are those of the plan. -flatten is the
-# default of the Lattice flows, as are no pads; iCE40 uses multiplier blocks only with -dsp.
+# Out of context: no pads, no clock buffers. -nosrl: registers stay registers on every target, so FF
+# counts are those of the plan. -flatten is the default of the Lattice flows, as are no pads.
 SYNTHESIS: Mapping[Target, str] = {
-    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nodsp -nosrl",
-    "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -nodsp -nosrl",
-    "ecp5": "synth_ecp5 -nodsp",
+    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nosrl",
+    "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -nosrl",
+    "ecp5": "synth_ecp5",
     "ice40": "synth_ice40",
 }
+
+# Unrolled layers have their constants wired in, and a multiplier block spent on a constant would
+# hide the logic that is being counted. Folded products multiply variables, which is what the blocks
+# are for. iCE40 would use its blocks only with -dsp: most of its devices have none.
+NO_MULTIPLIERS: Mapping[Target, str] = {
+    "xc7": " -nodsp", "xcup": " -nodsp", "ecp5": " -nodsp", "ice40": "",
+}  # fmt: skip
 
 # Every wide addition on its own carry chain. Left alone, Yosys merges chains of additions into
 # compressor trees of look-up tables, at 47 % more LUTs on ECP5, 11 % on xc7, 30 % on iCE40 for a
@@ -155,14 +160,24 @@ def find_yosys(path: str | None = None) -> Yosys:
     return Yosys((found, "-s"), match.group())
 
 
-def script(top: str, files: Sequence[str], target: Target) -> str:
+def script(
+    top: str,
+    files: Sequence[str],
+    target: Target,
+    *,
+    multipliers: bool = False,
+    black_boxes: Sequence[str] = (),
+) -> str:
     """The Yosys script that maps module `top` and writes the cell counts to stat.json.
 
-    files: in the order to read them. The map of the adders is read from adders.v.
+    files: in the order to read them. The map of the adders is read from adders.v. multipliers:
+    whether multiplier blocks may be used. black_boxes: modules whose insides do not count.
     """
+    synthesis = SYNTHESIS[target] + ("" if multipliers else NO_MULTIPLIERS[target])
     return "\n".join(
         [
             *(f"read_verilog -sv {name}" for name in files),
+            *(f"blackbox {name}" for name in black_boxes),
             f"hierarchy -check -top {top}",
             # What every flow does first, so that the adders have their final widths when mapped.
             "proc",
@@ -171,15 +186,17 @@ def script(top: str, files: Sequence[str], target: Target) -> str:
             "wreduce",
             "opt_clean",
             "techmap -map adders.v",
-            f"{SYNTHESIS[target]} -top {top}",
+            f"{synthesis} -top {top}",
             "tee -q -o stat.json stat -json",
             "",
         ]
     )
 
 
-def count_cells(stat: str, target: Target) -> Cost:
+def count_cells(stat: str, target: Target, black_boxes: Collection[str] = ()) -> Cost:
     """The cost that the output of `stat -json` says, by the rule of `CELLS`.
+
+    black_boxes: modules that are not counted.
 
     Raises:
         ToolError: not such an output, or a cell that the rule does not know.
@@ -187,6 +204,7 @@ def count_cells(stat: str, target: Target) -> Cost:
     try:
         cells: dict[str, int] = json.loads(stat)["design"]["num_cells_by_type"]
         counted = {str(name).removeprefix("\\"): int(count) for name, count in cells.items()}
+        counted = {name: count for name, count in counted.items() if name not in black_boxes}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ToolError(
             f"Yosys wrote statistics that cannot be read ({type(error).__name__}: {error}): use "

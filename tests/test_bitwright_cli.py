@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from bitwright import cli
-from bitwright.models.graph import load
+from bitwright.models.graph import load, save
+from bitwright.models.zoo import random_cnn
 from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
-COMMANDS = ("train", "lower", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck")
+COMMANDS = (
+    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck",
+)  # fmt: skip
 
 Command = Callable[..., Any]
 
@@ -77,6 +80,33 @@ def test_estimate(bitwright: Command, graph: Path) -> None:
     faster = bitwright("estimate", graph, "--target", "ecp5", "--clock", 400, "--json")
     assert faster["latency"] > said["latency"] > 0
     assert "LUT" in bitwright("estimate", graph)
+
+
+def test_plan(bitwright: Command, tmp_path: Path) -> None:
+    graph, file = tmp_path / "graph", tmp_path / "plan.json"
+    save(random_cnn((6, 6, 2), (4,), weight_bits=2, activation_bits=2), graph)
+    said = bitwright("plan", graph, "--target-fps", 1e5, "--clock", 100, "-o", file, "--json")
+    assert said["ii"] <= 1000 and said["per_second"] >= 1e5
+    assert said["plan"] == json.loads(file.read_text())
+    assert said["cycles"][said["slowest"]] == max(said["cycles"].values())
+    assert "slowest" in bitwright("plan", graph, "--target-fps", 1e5, "-o", tmp_path / "other.json")
+    engines = said["plan"]["engines"]
+    assert set(engines) == {node.name for node in load(graph).nodes}
+    assert any("pe" in engine for engine in engines.values())
+
+    estimated = bitwright("estimate", graph, "--plan", file, "--json")
+    made = bitwright("rtl", graph, "--plan", file, "-o", tmp_path / "rtl", "--json")
+    assert made["plan"]["engines"] == engines
+    assert (made["latency"], made["ii"]) == (estimated["latency"], estimated["ii"])
+    out = tmp_path / "verify"
+    arguments = ["verify", graph, tmp_path / "rtl", "-o", out, "--vectors", 40, "--no-bench"]
+    engine = bitwright(*arguments, "--json")["engines"]["rtl"]
+    assert engine["mismatches"] == 0 and engine["interval"] == made["ii"]
+
+    bitwright("plan", graph, "--max-lut", 5, "-o", file, code=2)
+    assert json.loads(file.read_text())["engines"]  # what was there still is
+    bitwright("estimate", graph, "--plan", file, "--clock", 100, code=2)
+    bitwright("estimate", graph, "--plan", tmp_path / "none.json", code=2)
 
 
 def test_hls(bitwright: Command, graph: Path, tmp_path: Path) -> None:
@@ -141,7 +171,8 @@ def test_synth(
     assert said["cost"]["measured"]["lut"] > 0
     assert set(said["cost"]["layers"]) == {node.name for node in load(graph).nodes}
     assert "measured" in bitwright("synth", graph, design)
-    bitwright("synth", graph, design, "--clock", 500, code=2)
+    other = bitwright("synth", graph, design, "--target", "ice40", "--json")
+    assert other["cost"]["target"] == "ice40"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

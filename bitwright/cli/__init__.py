@@ -10,6 +10,7 @@ from bitwright.cli.cost import estimate, synth
 from bitwright.cli.hls import hls
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
+from bitwright.cli.plan import plan
 from bitwright.cli.rtl import rtl, verify
 from bitwright.cli.run import run
 from bitwright.cli.train import train
@@ -17,5 +18,5 @@ from bitwright.cli.train import train
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (train, lower, estimate, hls, rtl, verify, synth, run, bottleneck):
+for command in (train, lower, plan, estimate, hls, rtl, verify, synth, run, bottleneck):
     add(command)

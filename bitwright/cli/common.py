@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from bitwright.cli.options import Target
     from bitwright.console import Steps
-    from bitwright.cost_model import Estimate
     from bitwright.models.graph import Graph, IntArray, Plan
     from bitwright.report import Controls
     from bitwright.rtl_tb import Design
@@ -76,23 +75,43 @@ def design_in(graph: "Graph", folder: Path) -> "Design":
     return design
 
 
-def plan_and_estimate(graph: "Graph", target: "Target", clock: float) -> "tuple[Plan, Estimate]":
-    """The plan for a target and clock in MHz, and its cost."""
-    from bitwright.cost_model import estimate as estimate_cost
+def plan_of(
+    graph: "Graph", file: Path | None, target: "Target | None", clock: float | None
+) -> "Plan":
+    """The plan in a file, or one made for a target and a clock in MHz.
+
+    Raises InputError for a plan together with a target or clock, which it has already.
+    """
     from bitwright.cost_model import make_plan
 
-    plan = make_plan(graph, target, clock_mhz=clock)
-    return plan, estimate_cost(graph, plan)
+    plan = given_plan(file, target, clock)
+    if plan is None:
+        return make_plan(graph, target or "xc7", clock or 200.0)
+    plan.check(graph)
+    return plan
+
+
+def given_plan(file: Path | None, target: "Target | None", clock: float | None) -> "Plan | None":
+    """The plan in a file. Raises InputError where it comes with a target or clock."""
+    from bitwright.models.graph import load_plan
+
+    if file is None:
+        return None
+    if target is not None or clock is not None:
+        raise InputError(
+            f"the plan {file} says for which target and clock it is: leave --target and --clock "
+            "out, or make another plan"
+        )
+    return load_plan(file)
 
 
 def controls_of(
-    graph: "Graph", x: "IntArray", engines: tuple[str, ...], steps: "Steps"
+    graph: "Graph", plan: "Plan", x: "IntArray", engines: tuple[str, ...], steps: "Steps"
 ) -> "Controls":
     """What became of the deliberate mistakes, as a step of its own."""
     from bitwright.checks import check_controls
-    from bitwright.cost_model import make_plan
 
     with steps.step("deliberate mistakes") as step:
-        controls = check_controls(graph, make_plan(graph, "xc7", 200.0), x, engines, step.progress)
+        controls = check_controls(graph, plan, x, engines, step.progress)
         step.result = str(controls)
     return controls

@@ -1,20 +1,23 @@
 """What hardware costs: estimated, and measured with Yosys."""
 
-from bitwright.cli.common import design_in, plan_and_estimate, show
+from dataclasses import replace
+
+from bitwright.cli.common import design_in, plan_of, show
 from bitwright.cli.options import (
     ClockOption,
     DesignArgument,
     GraphArgument,
     JsonOption,
+    PlanOption,
     TargetOption,
 )
-from bitwright.models.errors import InputError
 
 
 def estimate(
     graph: GraphArgument,
-    target: TargetOption = "xc7",
-    clock: ClockOption = 200.0,
+    plan: PlanOption = None,
+    target: TargetOption = None,
+    clock: ClockOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what the hardware of a graph will cost, layer by layer.
@@ -25,14 +28,18 @@ def estimate(
     Examples:
       bitwright estimate out/graph
       bitwright estimate out/graph --target ecp5 --clock 100 --json
+      bitwright estimate out/graph --plan plan.json
     """
+    from bitwright.cost_model import estimate as estimate_cost
     from bitwright.flow import cost
     from bitwright.models.graph import load
     from bitwright.tables import cost_table
 
-    _, estimated = plan_and_estimate(load(graph), target, clock)
+    known = load(graph)
+    planned = plan_of(known, plan, target, clock)
+    estimated = estimate_cost(known, planned)
     both = cost(estimated)
-    clocks = {"asked": clock, "estimated": estimated.clock_mhz}
+    clocks = {"asked": planned.clock_mhz, "estimated": estimated.clock_mhz}
     result = {"cost": both, "latency": estimated.latency, "ii": estimated.ii, "clock_mhz": clocks}
     show(result, as_json, cost_table(both, clocks))
 
@@ -40,35 +47,33 @@ def estimate(
 def synth(
     graph: GraphArgument,
     design: DesignArgument,
-    target: TargetOption = "xc7",
-    clock: ClockOption = 200.0,
+    target: TargetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise a design with Yosys, beside its estimate.
 
+    The design says for which target it was planned; --target counts its cells on another one.
     Layers are synthesised in parallel, each by itself; what was synthesised before, by the same
     Yosys from the same source, is not done again.
 
     Examples:
-      bitwright synth out/graph out/rtl --target xc7
+      bitwright synth out/graph out/rtl
       bitwright synth out/graph out/rtl --target ice40 --json
     """
     from bitwright.console import Steps
+    from bitwright.cost_model import estimate as estimate_cost
     from bitwright.flow import cost, measure_design
     from bitwright.models.graph import load
     from bitwright.tables import cost_table
 
     known = load(graph)
     emitted = design_in(known, design)
-    _, estimated = plan_and_estimate(known, target, clock)
-    if estimated.latency != emitted.latency:
-        raise InputError(
-            f"{design} has a latency of {emitted.latency} cycles, and {clock:g} MHz on {target} "
-            f"asks for {estimated.latency}: give the --target and --clock that it was made with"
-        )
+    planned = emitted.plan or plan_of(known, None, target, None)
+    planned = replace(planned, target=target or planned.target)
+    estimated = estimate_cost(known, planned)
     with Steps().step("synthesise with Yosys") as step:
-        measured = measure_design(emitted, target, step.progress)
+        measured = measure_design(emitted, planned.target, step.progress)
     both = cost(estimated, measured)
-    clocks = {"asked": clock, "estimated": estimated.clock_mhz}
+    clocks = {"asked": planned.clock_mhz, "estimated": estimated.clock_mhz}
     result = {"cost": both, "clock_mhz": clocks, "tool": measured.tool}
     show(result, as_json, cost_table(both, clocks))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bitwright.cli.common import controls_of, end, show, vectors_for
+from bitwright.cli.common import controls_of, end, plan_of, show, vectors_for
 from bitwright.cli.options import (
     Backend,
     ControlsOption,
@@ -67,7 +67,11 @@ def hls(
         project = room.write(known, out, backend, part or room.DEFAULT_PART, clock, io)
     with steps.step("compile and simulate"):
         engine = check_hls(project, x, expected)
-    caught = controls_of(known, x, ("hls",), steps) if controls else None
+    caught = (
+        controls_of(known, plan_of(known, None, None, None), x, ("hls",), steps)
+        if controls
+        else None
+    )
     report = None
     if build:
         with steps.step("build with the vendor's tool"):

@@ -28,10 +28,19 @@ DataOption = Annotated[
                  show_default=False),
 ]  # fmt: skip
 VectorsOption = Annotated[int, typer.Option(help="Random vectors, besides those of --data.")]
-TargetOption = Annotated[Target, typer.Option(help="Device family.")]
-ClockOption = Annotated[
-    float, typer.Option("--clock", min=1, max=2000, help="Clock in MHz to pipeline for.")
+TargetOption = Annotated[
+    Target | None, typer.Option(help="Device family.", show_default="xc7, or the plan's")
 ]
+ClockOption = Annotated[
+    float | None,
+    typer.Option("--clock", min=1, max=2000, help="Clock in MHz to pipeline for.",
+                 show_default="200, or the plan's"),
+]  # fmt: skip
+PlanOption = Annotated[
+    Path | None,
+    typer.Option("--plan", help="Plan that 'bitwright plan' wrote; one is made without.",
+                 show_default=False),
+]  # fmt: skip
 NameOption = Annotated[
     str | None, typer.Option(help="Name of the network, and of its top module.", show_default=False)
 ]

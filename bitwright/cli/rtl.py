@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bitwright.cli.common import controls_of, design_in, end, plan_and_estimate, show, vectors_for
+from bitwright.cli.common import controls_of, design_in, end, plan_of, show, vectors_for
 from bitwright.cli.options import (
     ClockOption,
     ControlsOption,
@@ -14,9 +14,12 @@ from bitwright.cli.options import (
     Form,
     GraphArgument,
     JsonOption,
+    PlanOption,
     TargetOption,
     VectorsOption,
 )
+
+_FAULT_VECTORS = 8  # of a run, each of which sees one flipped bit
 
 
 def rtl(
@@ -27,37 +30,39 @@ def rtl(
     form: Annotated[
         Form, typer.Option(help="Constant products as adder graphs, or plainly as products.")
     ] = "adder_graph",
-    target: TargetOption = "xc7",
-    clock: ClockOption = 200.0,
+    plan: PlanOption = None,
+    target: TargetOption = None,
+    clock: ClockOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Emit SystemVerilog.
 
-    Unrolled, one vector a cycle, AXI4-Stream in and out. One readable module per layer; as
-    many pipeline stages as the clock asks for. The same graph,
-    target and clock give the same bytes.
+    AXI4-Stream in and out, one readable module per layer. Vectors are unrolled, one a cycle, with
+    as many pipeline stages as the clock asks for; images are folded; a plan says otherwise. The
+    same graph and plan give the same bytes.
 
     Examples:
       bitwright rtl out/graph -o out/rtl
       bitwright rtl out/graph -o out/rtl --target xcup --clock 400
       bitwright rtl out/graph -o out/rtl_plain --form plain
+      bitwright rtl out/graph -o out/rtl --plan plan.json
     """
     from bitwright.models.graph import load, plan_to_json
     from bitwright.rtl_tb import emit
     from bitwright.tables import design_table
 
     known = load(graph)
-    plan, _ = plan_and_estimate(known, target, clock)
-    design = emit(known, plan, out, form)
+    planned = plan_of(known, plan, target, clock)
+    design = emit(known, planned, out, form)
     result = {
         "design": out,
         "top": design.top,
         "files": list(design.files),
         "latency": design.latency,
         "ii": design.interval,
-        "plan": plan_to_json(plan),
+        "plan": plan_to_json(planned),
     }
-    show(result, as_json, design_table(design, plan))
+    show(result, as_json, design_table(design, planned))
 
 
 def verify(
@@ -75,22 +80,30 @@ def verify(
     waves: Annotated[
         bool, typer.Option("--waves", help="Leave OUT/waves.fst of the first 100 vectors.")
     ] = False,
+    faults: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Flip so many single bits, one a run; without redundancy they may show."
+        ),
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate a design, and compare every output and its cycles.
 
     Every vector goes through at full rate, and some again with random pauses on both sides. Then
-    a cocotb bench looks at the protocol.
+    a cocotb bench looks at the protocol. Flipped bits are to show nowhere in a design with
+    triple modular redundancy; in another they are counted.
 
     Examples:
       bitwright verify out/graph out/rtl
+      bitwright verify out/graph out/rtl --faults 10000
       bitwright verify out/graph out/rtl --data test.npz --vectors 1000000 --no-bench
       bitwright verify out/graph out/rtl --waves   # then: gtkwave out/verify/waves.fst
     """
     from bitwright.checks import check_rtl
     from bitwright.console import Steps
     from bitwright.models.graph import evaluate, load
-    from bitwright.rtl_tb import bulk
+    from bitwright.rtl_tb import bulk, inject
     from bitwright.rtl_tb.bench import run_bench
     from bitwright.tables import engines_table
 
@@ -113,8 +126,21 @@ def verify(
     if bench:
         with steps.step("cocotb bench"):
             found = run_bench(emitted, x, expected, folder=out / "sim")
-    caught = controls_of(known, x, ("rtl",), steps) if controls else None
-    result = {"engines": {"rtl": engine}, "bench": found, "controls": caught,
+    upsets = None
+    if faults:
+        with steps.step("flip bits") as step:
+            few = slice(_FAULT_VECTORS)
+            upsets = inject(emitted, x[few], expected[few], folder=out / "sim_faults", flips=faults)
+            step.result = str(upsets)
+    planned = emitted.plan or plan_of(known, None, None, None)
+    caught = controls_of(known, planned, x, ("rtl",), steps) if controls else None
+    result = {"engines": {"rtl": engine}, "bench": found, "controls": caught, "upsets": upsets,
               "waves": out / "waves.fst" if waves else None}  # fmt: skip
     show(result, as_json, engines_table(known.name, {"rtl": engine}, caught, found))
-    end(engine.passed and (not (found and found.failed)) and (caught is None or caught.passed))
+    redundant = emitted.plan is not None and emitted.plan.redundancy == 3
+    end(
+        engine.passed
+        and not (found and found.failed)
+        and (caught is None or caught.passed)
+        and not (redundant and upsets and upsets.shown)
+    )

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from bitwright.cli.common import end, labels_of, show
+from bitwright.cli.common import end, given_plan, labels_of, show
 from bitwright.cli.options import (
     ClockOption,
     DataOption,
     JsonOption,
     LabelsOption,
     NameOption,
+    PlanOption,
     TargetOption,
     VectorsOption,
     WeightsOption,
@@ -46,8 +47,9 @@ def run(
     ] = None,
     data: DataOption = None,
     vectors: VectorsOption = 10_000,
-    target: TargetOption = "xc7",
-    clock: ClockOption = 200.0,
+    plan: PlanOption = None,
+    target: TargetOption = None,
+    clock: ClockOption = None,
     name: NameOption = None,
     labels: LabelsOption = None,
     as_json: JsonOption = False,
@@ -67,7 +69,8 @@ def run(
     from bitwright.models.lower import load_model
     from bitwright.tables import report_table
 
-    settings = flow.Settings(target, clock, vectors)
+    planned = given_plan(plan, target, clock)
+    settings = flow.Settings(target or "xc7", clock or 200.0, vectors, plan=planned)
     if demo:
         if model or weights or input_shape or data:
             raise InputError("--demo brings its own network: give either that or one of yours")

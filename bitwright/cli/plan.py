@@ -1,0 +1,72 @@
+"""Plans: which engine each layer becomes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitwright.cli.common import show
+from bitwright.cli.options import ClockOption, GraphArgument, JsonOption, TargetOption
+
+
+def plan(
+    graph: GraphArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File of the plan.")] = Path(
+        "out/plan.json"
+    ),
+    target: TargetOption = None,
+    clock: ClockOption = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(help="Tensors a second to reach, at the least cost.", show_default=False),
+    ] = None,
+    max_lut: Annotated[
+        int | None, typer.Option(help="Look-up tables to stay within.", show_default=False)
+    ] = None,
+    max_bram: Annotated[
+        int | None, typer.Option(help="Memory blocks to stay within.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose the engine of every layer.
+
+    For a rate, the cheapest plan that reaches it; for a budget, the fastest plan within it. Without
+    either, vectors are unrolled, one a cycle, and images are folded into a small device. The table
+    says which layer is the slowest.
+
+    The file is for the --plan of estimate, rtl and run, and can be edited: pe outputs at a time,
+    each of simd inputs at a time, or unrolled in so many pipeline stages.
+
+    Examples:
+      bitwright plan out/graph --target-fps 10000 -o plan.json
+      bitwright plan out/graph --target ecp5 --clock 80 --max-lut 12000 --max-bram 40 -o plan.json
+    """
+    from bitwright.cost_model import estimate, find_plan, node_cycles
+    from bitwright.flow import cost
+    from bitwright.models.graph import load, plan_to_json, save_plan
+    from bitwright.tables import plan_table
+
+    known = load(graph)
+    found = find_plan(
+        known,
+        target or "xc7",
+        clock or 200.0,
+        target_fps=target_fps,
+        max_lut=max_lut,
+        max_bram=max_bram,
+    )
+    estimated = estimate(known, found)
+    cycles = node_cycles(known, found)
+    save_plan(found, out)
+    result = {
+        "file": out,
+        "plan": plan_to_json(found),
+        "latency": estimated.latency,
+        "ii": estimated.ii,
+        "per_second": found.clock_mhz * 1e6 / estimated.ii,
+        "clock_mhz": {"asked": found.clock_mhz, "estimated": estimated.clock_mhz},
+        "cycles": cycles,
+        "slowest": max(cycles, key=lambda name: cycles[name]),
+        "cost": cost(estimated),
+    }
+    show(result, as_json, plan_table(found, estimated, cycles))

@@ -1,0 +1,241 @@
+"""What the streaming cells of the RTL library consist of: registers, memories, bits of logic.
+
+An `Amounts` says what is certain (flip-flops, memory and multiplier blocks, tables of memories) and
+how much of each kind of logic there is, in bits; `blends.py` has the tables and carry cells a bit.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from bitwright.cost_model.cost import Cost
+from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
+from bitwright.cost_model.memories import memory
+from bitwright.models.graph import IntArray, Target
+from bitwright.models.graph.streams import Sweep
+
+KINDS = (
+    "window",  # one for each window: its control
+    "loop",  # bits of loop counters
+    "row",  # bits of counters of rows
+    "place",  # bits of addresses that wrap
+    "masked",  # bits that are zero outside the image
+    "tree",  # bits of adders of two terms
+    "sum",  # bits of sums of three: a result, or the constant it begins with, and a term
+    "product",  # bits of the partial products of multipliers
+    "sign",  # bits that a weight of one bit inverts
+    "equal",  # products of two bits
+    "largest",  # bits of running maxima
+    "pooled",  # bits of running sums
+    "fifo",  # bits of counters of FIFOs
+    "select",  # bits that are selected by address
+    "compare",  # bits that are compared with variables
+    "shift",  # bits that a register holds or takes
+)
+"""Kinds of logic, in the order of the numbers in data/folded.csv's fit."""
+
+
+_EXACT_BITS = 1 << 16
+"""Larger memories are taken for random ones: their contents are not looked at."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Amounts:
+    """A part of the hardware. known: counted exactly. logic: how much of each of KINDS."""
+
+    known: Cost = field(default_factory=Cost)
+    logic: Mapping[str, float] = field(default_factory=dict)
+    tables: tuple[Tables, ...] = ()
+    """Read-only memories that become look-up tables."""
+    levels: int = 0
+    """Additions on the longest path between registers."""
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        logic = dict(self.logic)
+        for kind, amount in other.logic.items():
+            logic[kind] = logic.get(kind, 0) + amount
+        return Amounts(
+            self.known + other.known,
+            logic,
+            self.tables + other.tables,
+            max(self.levels, other.levels),
+        )
+
+
+def bits(count: int) -> int:
+    """Bits of a number below `count`."""
+    return (count - 1).bit_length()
+
+
+def loop(bound: int) -> Amounts:
+    """A counter and its flag."""
+    width = bits(bound)
+    return Amounts(Cost(ff=width + 1), {"loop": width + 1}) if bound > 1 else Amounts()
+
+
+def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amounts:
+    """A memory with a write and a read port; a register behind the latter unless it is none."""
+    made = memory(target, width, depth, written=True, registered=registered)
+    read = width if registered else 0
+    if made.kind == "block":
+        select = width * (made.parts - 1)
+        return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
+    if made.kind == "tables":
+        select = width * (made.parts - 1)
+        return Amounts(Cost(lut=made.luts, ff=read), {"select": select})
+    stored = width * depth
+    return Amounts(Cost(ff=stored + read), {"select": stored, "shift": depth})
+
+
+def rom(target: Target, words: IntArray, width: int) -> Amounts:
+    """A memory of fixed words with a register behind it. words: (depth, numbers), of `width`."""
+    depth, numbers = words.shape
+    known = rom_of_shape(target, depth, numbers * width)
+    if known.known.bram or depth * numbers * width > _EXACT_BITS:
+        return known
+    columns = stored_columns(words, width)
+    return Amounts(Cost(ff=len(columns)), tables=(truth_tables(columns),))
+
+
+def rom_of_shape(target: Target, depth: int, width: int) -> Amounts:
+    """A memory of `depth` words that look random."""
+    made = memory(target, width, depth, written=False, registered=True)
+    if made.kind == "block":
+        select = width * (made.parts - 1)
+        return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
+    reads = np.full(width, bits(depth))
+    parts = {k: np.full(width, math.ceil(depth / (1 << k))) for k in TABLE_INPUTS}
+    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width),))
+
+
+def stored_columns(words: IntArray, width: int) -> npt.NDArray[np.bool_]:
+    """The different bits of a memory that are not constant: shape (columns, depth)."""
+    planes = (words[:, :, None] >> np.arange(width)) & 1
+    columns = np.unique(planes.reshape(len(words), -1).T.astype(bool), axis=0)
+    return np.asarray(columns[columns.any(axis=1) & ~columns.all(axis=1)])
+
+
+def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts:
+    """A bw_window of words of `width` bits. addressed: whether the number of a pass is used."""
+    rows, columns = sweep.positions
+    kernel, stride = sweep.window.kernel, sweep.window.stride
+    top, left, _, _ = sweep.window.padding
+    ring = sweep.ring_rows
+    row_words = sweep.columns * sweep.words
+    place = bits(ring * row_words)
+    span = bits(2 * (sweep.rows + top + kernel[0] + ring + rows * stride[0])) + 1
+    column = bits(2 * (sweep.columns + left + kernel[1] + columns * stride[1])) + 1
+    bounds = (
+        sweep.words // sweep.groups, kernel[1], kernel[0], sweep.passes // sweep.groups,
+        sweep.groups, columns, rows, row_words, ring,
+    )  # fmt: skip
+    made = sum(map(loop, bounds), Amounts())
+    accesses = bits(sweep.passes * sweep.accesses) if addressed else 0
+    passes = bits(sweep.passes) if addressed else 0
+    # Places that only move by whole rows have constant bits below.
+    whole = (row_words & -row_words).bit_length() - 1
+    places = 2 * place + 2 * max(place - whole, 0)  # written, read; the oldest row, the read row
+    places += (columns > 1) * 2 * place
+    counted = span + (rows > 1) * 2 * span + (kernel[0] > 1 or sweep.window.pads) * span
+    counted += sweep.window.pads * 2 * column
+    flags = 6 + sweep.window.pads
+    logic = {
+        "window": 1, "loop": accesses + passes, "row": counted, "place": places,
+        "masked": width * sweep.window.pads,
+    }  # fmt: skip
+    known = Cost(ff=accesses + passes + places + counted + flags)
+    return made + Amounts(known, logic, levels=3) + ram(target, width, ring * row_words)
+
+
+def fifo(target: Target, width: int, depth: int) -> Amounts:
+    """A bw_fifo."""
+    counters = 2 * bits(depth + 1) + 2 * bits(depth)
+    control = Amounts(Cost(ff=counters + 2), {"fifo": counters + 2})
+    return control + ram(target, width, depth, registered=False)
+
+
+def tree_bits(terms: int, width: int) -> int:
+    """Bits of the adders of a balanced tree, which grow by one a level."""
+    made = 0
+    while terms > 1:
+        width += 1
+        made += terms // 2 * width
+        terms = (terms + 1) // 2
+    return made
+
+
+def is_block_product(target: Target, a: int, b: int) -> bool:
+    """Whether Yosys takes a multiplier block for a product (mul2dsp's least widths)."""
+    return target != "ice40" and min(a, b) >= 2 and (target == "ecp5" or a + b >= 9)
+
+
+def multiplier_blocks(target: Target, a: int, b: int) -> int:
+    """Blocks of one product: 25 x 18 (7-series), 27 x 18 (UltraScale+), 18 x 18 bits, signed."""
+    widest = {"xc7": 25, "xcup": 27, "ecp5": 18, "ice40": 16}[target]
+    return math.ceil(max(a, b) / widest) * math.ceil(min(a, b) / 18)
+
+
+def products(
+    target: Target,
+    lanes: int,
+    terms: int,
+    in_width: int,
+    weight_width: int,
+    acc_width: int,
+    biased: int,
+    signed: bool,
+) -> Amounts:
+    """A bw_matvec. biased: the different bits of the constants that sums begin with."""
+    binary = weight_width == 1 and in_width == 1 and not signed
+    each = lanes * terms
+    known, logic = Cost(), {}
+    if binary:
+        addends = math.ceil(terms / 3)
+        width = 3 + bits(addends)
+        summed = terms.bit_length()
+        logic = {"equal": float(each), "tree": lanes * tree_bits(addends, 2)}
+    else:
+        factor = in_width + (not signed)
+        addend = in_width + weight_width if weight_width > 1 else in_width + 1
+        width = addend + bits(terms)
+        summed = width
+        logic = {"tree": float(lanes * tree_bits(terms, addend))}
+        if weight_width == 1:
+            logic["sign"] = each * (in_width + 1)
+        elif is_block_product(target, factor if signed else in_width, weight_width):
+            known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
+        else:
+            logic["product"] = each * in_width * weight_width
+    logic["sum"] = lanes * acc_width
+    summed = min(summed, acc_width)
+    known += Cost(ff=lanes * (acc_width + summed) + biased + 4)
+    # A multiplier of tables is a tree of its rows.
+    return Amounts(known, logic, levels=bits(terms) + bits(weight_width) + 1)
+
+
+def pool(lanes: int, in_width: int, out_width: int, largest: bool) -> Amounts:
+    """A bw_pool."""
+    width = lanes * (in_width if largest else out_width)
+    return Amounts(Cost(ff=width + 1), {"largest" if largest else "pooled": width})
+
+
+def upsize(width: int, ratio: int) -> Amounts:
+    """A bw_upsize."""
+    return loop(ratio) + Amounts(Cost(ff=ratio * width + 1), {"shift": 1})
+
+
+def downsize(width: int, ratio: int) -> Amounts:
+    """A bw_downsize."""
+    index = bits(ratio)
+    made = Amounts(Cost(ff=width + 1 + index), {"loop": index, "select": width * (ratio - 1)})
+    return loop(ratio) + made
+
+
+def repeat(target: Target, width: int, words: int, copies: int) -> Amounts:
+    """A bw_repeat."""
+    places = 2 * bits(2 * words)
+    made = Amounts(Cost(ff=places + 5), {"loop": places + 5})
+    return loop(words) + loop(words) + loop(copies) + made + ram(target, width, 2 * words)

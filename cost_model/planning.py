@@ -1,0 +1,234 @@
+"""Plans: fully unrolled for vectors, and for everything else the best folding, by integer programs.
+
+Throughput is the slowest part's (min-max): for a rate, every part is as cheap as it can be in so
+many cycles; for a budget, the cycles of the slowest part are minimised, and then the cost.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]
+
+from bitwright.cost_model.candidates import Candidate, Part, connections, parts, with_engines
+from bitwright.cost_model.estimate import estimate, unrolled_plan
+from bitwright.models.errors import InputError
+from bitwright.models.graph import Graph, Plan, Target
+from bitwright.models.graph.streams import Sweep, is_streamed, streams
+
+USUAL_LUTS: dict[Target, int] = {"xc7": 20_000, "xcup": 20_000, "ecp5": 20_000, "ice40": 5_000}
+"""Look-up tables that a plan may take when nothing else is said: those of a small device."""
+
+_MOST_TRIES = 8  # of tightening a limit that the finished plan misses
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a plan may take: cycles of its slowest part, look-up tables, memory blocks."""
+
+    cycles: float = math.inf
+    lut: float = math.inf
+    bram: float = math.inf
+
+
+def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
+    """A plan for any graph.
+
+    Vectors are unrolled: one a cycle, with the fewest pipeline stages that should meet the clock.
+    Images are folded: the fastest plan of at most USUAL_LUTS, and of those the cheapest; where even
+    the smallest takes more, that one.
+
+    Raises GraphError for an unknown target or a clock outside the plan's limits.
+    """
+    if all(len(value.shape) == 1 for value in graph.values.values()):
+        return unrolled_plan(graph, target, clock_mhz)
+    empty = Plan(connections(graph), target, clock_mhz)
+    try:
+        return _within(graph, empty, None, USUAL_LUTS[target], None)
+    except InputError:
+        return _smallest(empty, parts(graph, target, clock_mhz))
+
+
+def find_plan(
+    graph: Graph,
+    target: Target,
+    clock_mhz: float = 200.0,
+    *,
+    target_fps: float | None = None,
+    max_lut: int | None = None,
+    max_bram: int | None = None,
+) -> Plan:
+    """The cheapest plan that reaches a rate, or the fastest within limits, or both.
+
+    target_fps: tensors a second at `clock_mhz`, reached by `cycles()` exactly. max_lut, max_bram:
+    of the whole design, as `estimate` counts them. Without any of these, as `make_plan`.
+
+    Raises:
+        InputError: no plan reaches all that, with what is the nearest.
+        GraphError: an unknown target, or a clock outside the plan's limits.
+    """
+    if target_fps is None and max_lut is None and max_bram is None:
+        return make_plan(graph, target, clock_mhz)
+    if target_fps is not None and not 0 < target_fps < math.inf:
+        raise InputError(f"a rate of {target_fps} tensors a second: give a number above 0")
+    for what, limit in (("look-up tables", max_lut), ("memory blocks", max_bram)):
+        if limit is not None and limit < 0:
+            raise InputError(f"at most {limit} {what}: give a number from 0 on")
+    empty = Plan(connections(graph), target, clock_mhz)
+    return _within(graph, empty, target_fps, max_lut, max_bram)
+
+
+def _within(
+    graph: Graph, empty: Plan, fps: float | None, max_lut: int | None, max_bram: int | None
+) -> Plan:
+    ways = parts(graph, empty.target, empty.clock_mhz)
+    most = math.inf if fps is None else empty.clock_mhz * 1e6 / fps
+    limits = asked = _Limits(
+        most,
+        math.inf if max_lut is None else max_lut,
+        math.inf if max_bram is None else max_bram,
+    )
+    for _ in range(_MOST_TRIES):
+        plan = with_engines(empty, _solved(empty, ways, limits, asked, fps is None))
+        if fps is None and asked.lut == asked.bram == math.inf:
+            return plan
+        found = estimate(graph, plan)
+        cost = found.total
+        over = cost.lut - asked.lut, cost.bram - asked.bram
+        if found.ii <= asked.cycles and max(over) <= 0:
+            return plan
+        # What lies between the parts is known only now: leave room for it.
+        limits = _Limits(
+            limits.cycles * asked.cycles / found.ii if found.ii > asked.cycles else limits.cycles,
+            limits.lut - max(over[0], 0),
+            limits.bram - max(over[1], 0),
+        )
+    raise InputError(
+        f"graph {graph.name}: the nearest plan takes {found.ii:,} cycles a tensor, {cost.lut:,} "
+        f"look-up tables and {cost.bram:,} memory blocks on {empty.target}, and "
+        f"{_wanted(asked)} was asked for: allow more, or ask for less"
+    )
+
+
+def _solved(
+    empty: Plan, ways: Sequence[Part], limits: _Limits, asked: _Limits, fastest: bool
+) -> list[Candidate]:
+    """One candidate of every part within the limits. Raises InputError where there is none."""
+    for part in ways:
+        quickest = min(candidate.cycles for candidate in part.candidates)
+        if quickest > limits.cycles:
+            clock = empty.clock_mhz * quickest / limits.cycles
+            rate = empty.clock_mhz * 1e6 / quickest
+            raise InputError(
+                f"node {part.name} takes {quickest:,} cycles at its most parallel, and the rate "
+                f"leaves {limits.cycles:,.4g}: at {empty.clock_mhz:g} MHz at most {rate:,.1f} a "
+                f"second are possible; for more, a clock of {clock:,.0f} MHz"
+            )
+    kept = [
+        Part(part.nodes, tuple(c for c in part.candidates if c.cycles <= limits.cycles))
+        for part in ways
+    ]
+    for what, limit in (("lut", limits.lut), ("bram", limits.bram)):
+        least = sum(min(c.cost.as_dict()[what] for c in part.candidates) for part in kept)
+        if least > limit:
+            names = {"lut": "look-up tables", "bram": "memory blocks"}
+            wanted = asked.lut if what == "lut" else asked.bram
+            short = math.ceil(least - limit)
+            at_rate = "" if fastest else " at that rate"
+            raise InputError(
+                f"the smallest design{at_rate} on {empty.target} needs {wanted + short:,.0f} "
+                f"{names[what]}, {short:,} more than the {wanted:,.0f} allowed: allow that many"
+                + ("" if fastest else ", or ask for fewer a second")
+            )
+    slowest = _program(kept, limits, least_cycles=True) if fastest else None
+    if fastest and slowest is not None:
+        cycles_of = max(candidate.cycles for candidate in slowest)
+        limits = _Limits(cycles_of, limits.lut, limits.bram)
+        kept = [
+            Part(part.nodes, tuple(c for c in part.candidates if c.cycles <= cycles_of))
+            for part in kept
+        ]
+    chosen = _program(kept, limits, least_cycles=False)
+    if chosen is None:
+        raise InputError(
+            f"no design on {empty.target} has at most {asked.lut:,.0f} look-up tables and at most "
+            f"{asked.bram:,.0f} memory blocks at once, though each alone is possible: allow more "
+            "of either"
+        )
+    return chosen
+
+
+def _program(ways: Sequence[Part], limits: _Limits, least_cycles: bool) -> list[Candidate] | None:
+    """The integer program: one candidate a part, within the limits; None where there is none.
+
+    least_cycles: minimise the cycles of the slowest; otherwise the price.
+    """
+    every = [candidate for part in ways for candidate in part.candidates]
+    count = len(every)
+    rows, low, high = [], [], []
+    at = 0
+    for part in ways:
+        row = np.zeros(count + 1)
+        row[at : at + len(part.candidates)] = 1
+        at += len(part.candidates)
+        rows.append(row)
+        low.append(1.0)
+        high.append(1.0)
+    for what, limit in (("lut", limits.lut), ("bram", limits.bram)):
+        if limit < math.inf:
+            rows.append(np.array([*(c.cost.as_dict()[what] for c in every), 0.0]))
+            low.append(-math.inf)
+            high.append(limit)
+    most = max(candidate.cycles for candidate in every)
+    goal = np.array([float(candidate.price) for candidate in every] + [0.0])
+    if least_cycles:
+        goal = np.zeros(count + 1)
+        goal[-1] = 1
+        at = 0
+        for part in ways:  # the last variable, scaled to 1, is at least each part's cycles
+            row = np.zeros(count + 1)
+            for i, candidate in enumerate(part.candidates):
+                row[at + i] = candidate.cycles / most
+            at += len(part.candidates)
+            row[-1] = -1
+            rows.append(row)
+            low.append(-math.inf)
+            high.append(0.0)
+    found = milp(
+        goal,
+        integrality=np.array([1] * count + [0]),
+        bounds=Bounds(0, 1),
+        constraints=LinearConstraint(np.array(rows), low, high),
+        options={"mip_rel_gap": 0 if least_cycles else 1e-3},
+    )
+    if found.x is None:
+        return None
+    return [candidate for candidate, taken in zip(every, found.x, strict=False) if taken > 0.5]
+
+
+def _smallest(empty: Plan, ways: Sequence[Part]) -> Plan:
+    return with_engines(empty, [min(part.candidates, key=lambda c: c.price) for part in ways])
+
+
+def _wanted(asked: _Limits) -> str:
+    limits = (
+        (asked.cycles, "cycles"), (asked.lut, "look-up tables"), (asked.bram, "memory blocks"),
+    )  # fmt: skip
+    return ", ".join(f"at most {limit:,.0f} {what}" for limit, what in limits if limit < math.inf)
+
+
+def node_cycles(graph: Graph, plan: Plan) -> dict[str, int]:
+    """Cycles that each node's hardware works on one tensor, when nothing holds it up."""
+    if not is_streamed(graph, plan):
+        return {node.name: 1 for node in graph.nodes}
+    found = {node.name: 0 for node in graph.nodes}
+    for block in streams(graph, plan).blocks:
+        for step in block.steps:
+            node = step.node
+            beats = graph.values[node.inputs[0]].size // step.takes
+            beats = max(beats, node.output.size // step.makes)
+            if isinstance(block.head, Sweep) and block.steps[0] is step:
+                beats = max(beats, block.head.cycles)
+            found[node.name] = beats
+    return found

@@ -1,0 +1,223 @@
+"""What the hardware of a streamed design consists of, node by node, and what lies between them.
+
+The same structure as the RTL emitter's, read off `models.graph.streams`: a folded product is a
+window, a memory of weights, one of biases and sums of products; a pool is a window and running
+results; an operation on single channels has its constants wired in, or in a memory where a beat
+carries fewer channels than have constants of their own. FIFOs, width converters and repeated
+vectors belong to no node: together they are `STREAMS`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bitwright.cost_model import cells
+from bitwright.cost_model.cells import Amounts
+from bitwright.cost_model.cost import Cost
+from bitwright.cost_model.features import Features, features_of
+from bitwright.models.graph import (
+    Conv2d,
+    Dense,
+    Graph,
+    IntArray,
+    Interval,
+    IntType,
+    Lookup,
+    MaxPool,
+    Requantize,
+    SumPool,
+    Target,
+    Threshold,
+    decode,
+    weight_width,
+)
+from bitwright.models.graph.plan import is_depthwise
+from bitwright.models.graph.streams import (
+    INPUT,
+    OUTPUT,
+    Block,
+    Narrow,
+    Repeat,
+    Step,
+    Streams,
+    Sweep,
+    Widen,
+    needs_memory,
+)
+
+STREAMS = "(streams)"
+"""The name of what lies between the nodes; no node can be called that."""
+
+
+def block_parts(graph: Graph, target: Target, block: Block, step: Step) -> Amounts | Features:
+    """A node of a block: what its cells are, or the features of hardware without any memory."""
+    first = isinstance(block.head, Sweep) and block.steps[0] is step
+    sweep = block.head if first and isinstance(block.head, Sweep) else None
+    return node_parts(graph, target, step, sweep)
+
+
+def node_parts(
+    graph: Graph, target: Target, step: Step, sweep: Sweep | None, exact: bool = True
+) -> Amounts | Features:
+    """A node behind a window (`sweep`) or without one.
+
+    exact: look at the contents of the memory of weights, rather than take it for a random one.
+    """
+    node = step.node
+    op = node.op
+    source = graph.values[node.inputs[0]]
+    if sweep is not None:
+        if isinstance(op, Dense | Conv2d):
+            return product(op, sweep, step, source.type, node.output.type, target, exact)
+        assert isinstance(op, MaxPool | SumPool)
+        view = cells.window(target, sweep, step.takes * source.type.width, addressed=False)
+        largest = isinstance(op, MaxPool)
+        widths = source.type.width, node.output.type.width
+        return view + cells.pool(step.makes, *widths, largest)
+    reach, made = graph.intervals[source.name], graph.intervals[node.name]
+    lanes = step.takes
+    if isinstance(op, Threshold | Requantize | Lookup):
+        if needs_memory(op, lanes, source.channels):
+            return from_memory(op, lanes, source.channels, source.type, node.output.type, target)
+        rows = np.arange(lanes) % source.channels
+        node = replace(node, op=_for_lanes(op, rows))
+        reach, made = _for_beat(reach, lanes), _for_beat(made, lanes)
+    return features_of(node, source, reach, made, lanes)
+
+
+def between(graph: Graph, target: Target, made: Streams) -> Amounts:
+    """FIFOs, converters, copies and the counter of the output's beats."""
+    total = Amounts()
+    widths = {
+        name: fifo.lanes * graph.values[fifo.tensor].type.width for name, fifo in made.fifos.items()
+    }
+    widths[INPUT] = made.input_lanes * graph.input.type.width
+    for name, fifo in made.fifos.items():
+        total += cells.fifo(target, widths[name], fifo.depth)
+    for block in made.blocks:
+        width, head = widths[block.reads[0]], block.head
+        if isinstance(head, Widen):
+            total += cells.upsize(width, head.ratio)
+        elif isinstance(head, Narrow):
+            total += cells.downsize(width // head.ratio, head.ratio)
+        elif isinstance(head, Repeat):
+            total += cells.repeat(target, width, head.words, head.copies)
+    beats = cells.bits(graph.output.size // made.fifos[OUTPUT].lanes)
+    return total + Amounts(Cost(ff=beats), {"loop": beats})
+
+
+def product(
+    op: Dense | Conv2d,
+    sweep: Sweep,
+    step: Step,
+    kind: IntType,
+    made: IntType,
+    target: Target,
+    exact: bool,
+) -> Amounts:
+    """A folded product, or a depthwise one."""
+    depthwise = isinstance(op, Conv2d) and is_depthwise(op)
+    simd, pe = 1 if depthwise else step.takes, step.makes
+    width = weight_width(op.weights)
+    found = cells.window(target, sweep, step.takes * kind.width, addressed=True)
+    stored = cells.rom_of_shape(target, sweep.passes * sweep.accesses, pe * simd * width)
+    bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
+    if exact:
+        weights = weight_words(op, sweep, pe, simd)
+        if width == 1:  # the constants carry what a product of signs leaves out
+            negative = (weights == -1).sum(axis=(1, 3))
+            binary = kind.width == 1 and not kind.signed
+            bias = bias - negative if binary else bias + negative
+            weights = (weights + 1) // 2
+        stored = cells.rom(target, weights.reshape(-1, pe * simd), width)
+    found += stored
+    constants = 0
+    if np.any(bias):
+        found += cells.rom(target, bias, made.width)
+        constants = len(cells.stored_columns(bias, made.width))
+    lanes = (pe, 1) if depthwise else (pe, simd)
+    return found + cells.products(
+        target, *lanes, kind.width, width, made.width, constants, kind.signed
+    )
+
+
+def weight_words(op: Dense | Conv2d, sweep: Sweep, pe: int, simd: int) -> IntArray:
+    """Weights in the order of their use: (passes, accesses, lanes, terms)."""
+    matrix = decode(op.weights)
+    if isinstance(op, Conv2d) and is_depthwise(op):
+        return matrix.T.reshape(sweep.passes, pe, sweep.accesses, 1).transpose(0, 2, 1, 3)
+    rows, columns = sweep.window.kernel
+    outputs = sweep.passes * pe
+    words = len(matrix) // (rows * columns) // simd
+    used = matrix[:, :outputs].reshape(words, simd, rows, columns, sweep.passes, pe)
+    ordered = used.transpose(4, 2, 3, 0, 5, 1)
+    return np.ascontiguousarray(ordered).reshape(sweep.passes, sweep.accesses, pe, simd)
+
+
+def from_memory(
+    op: Threshold | Requantize | Lookup,
+    lanes: int,
+    channels: int,
+    kind: IntType,
+    made: IntType,
+    target: Target,
+) -> Amounts:
+    """An operation whose constants are read from a memory, beat by beat."""
+    steps = channels // lanes
+    counter = Amounts(Cost(ff=cells.bits(steps)), {"loop": cells.bits(steps)})
+    if isinstance(op, Lookup):
+        found = counter + Amounts(Cost(ff=lanes * made.width + 2))
+        for lane in range(lanes):
+            found += cells.rom(target, op.table[lane::lanes].reshape(-1, 1), made.width)
+        return found
+    if isinstance(op, Threshold):
+        levels = op.thresholds.shape[1]
+        clipped = np.clip(op.thresholds, kind.min, kind.max + 1)
+        words = clipped.reshape(steps, lanes * levels)
+        found = counter + cells.rom(target, words, kind.width + 1)
+        falling = op.step < 0
+        other = np.stack([op.base, falling.astype(np.int64)], axis=1).reshape(steps, 2 * lanes)
+        found += cells.rom(target, other, made.width)
+        logic = {
+            "compare": float(lanes * levels * (kind.width + 1)),
+            "select": float(lanes * levels), "sum": float(lanes * made.width),
+        }  # fmt: skip
+        ff = lanes * (kind.width + made.width) + 2
+        return found + Amounts(Cost(ff=ff), logic)
+    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
+    bias = op.bias + half
+    factor, constant = _signed_width(op.multiplier), _signed_width(bias)
+    summed = max(kind.width + factor, constant) + 1
+    found = counter + cells.rom(target, op.multiplier.reshape(steps, lanes), factor)
+    found += cells.rom(target, bias.reshape(steps, lanes), constant)
+    logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
+    known = Cost(ff=lanes * (kind.width + made.width) + 3)
+    known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
+    if cells.is_block_product(target, kind.width, factor):
+        known += Cost(dsp=lanes * cells.multiplier_blocks(target, kind.width + 1, factor))
+    else:
+        known += Cost(ff=lanes * (kind.width + factor))
+        logic["product"] = float(lanes * kind.width * factor)
+    return found + Amounts(known, logic)
+
+
+def _signed_width(values: IntArray) -> int:
+    return max(IntType.holding(min(int(v), -1), int(v)).width for v in values)
+
+
+def _for_lanes(
+    op: Threshold | Requantize | Lookup, rows: IntArray
+) -> Threshold | Requantize | Lookup:
+    if isinstance(op, Threshold):
+        return Threshold(op.thresholds[rows], op.base[rows], op.step[rows])
+    if isinstance(op, Requantize):
+        return replace(op, multiplier=op.multiplier[rows], bias=op.bias[rows])
+    return op if len(op.table) == 1 else Lookup(op.table[rows], op.lowest)
+
+
+def _for_beat(reach: Interval, lanes: int) -> Interval:
+    """What can reach each lane of a beat: all channels that it carries in turn."""
+    low, high = reach.low, reach.high
+    if lanes <= len(low):
+        return Interval(low.reshape(-1, lanes).min(axis=0), high.reshape(-1, lanes).max(axis=0))
+    return Interval(np.resize(low, lanes), np.resize(high, lanes))
