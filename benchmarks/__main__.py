@@ -1,10 +1,10 @@
-"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl]."""
+"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] [images]."""
 
 import sys
 
-from benchmarks import reference, rtl
+from benchmarks import images, reference, rtl
 
-ALL = {"reference": reference.main, "rtl": rtl.main}
+ALL = {"reference": reference.main, "rtl": rtl.main, "images": images.main}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:
