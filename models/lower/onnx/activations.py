@@ -44,8 +44,21 @@ def quantiser(node: Node, wire: Wire, given: Sequence[Array]) -> Quantiser:
 
 
 def linear_quantiser(wire: Wire, scale: Array, zero: int, low: int, high: int) -> Quantiser:
-    """The quantiser that QuantizeLinear, Clip and DequantizeLinear are together."""
-    return Quantiser(scales(wire, scale), Fraction(zero), Fraction(-zero), low, high, "half_even")
+    """The quantiser that QuantizeLinear, Clip and DequantizeLinear are together.
+
+    ONNX rounds before it adds the zero point, so that ties go to where x / scale is even. An even
+    zero point changes nothing about that; an odd one is left out, and the integers count from it.
+    """
+    left = zero if zero % 2 else 0
+    shift = zero - left
+    return Quantiser(
+        scales(wire, scale),
+        Fraction(shift),
+        Fraction(-shift),
+        low - left,
+        high - left,
+        "half_even",
+    )
 
 
 def scales(wire: Wire, array: Array) -> tuple[Fraction, ...]:

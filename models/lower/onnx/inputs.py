@@ -15,7 +15,31 @@ from bitwright.models.lower.onnx.network import Network
 from bitwright.models.lower.onnx.tensors import Array
 from bitwright.models.lower.onnx.wires import Wire, image_place, whole
 
-_SPATIAL = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
+_SPATIAL = (
+    "Conv",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "ReduceMean",
+    "Concat",
+)
+_IN_PLACE = (
+    "Quant",
+    "IntQuant",
+    "BipolarQuant",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Clip",
+    "Relu",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pad",
+    "Cast",
+    "Identity",
+)
 
 
 class Input:
@@ -24,6 +48,7 @@ class Input:
     def __init__(self, network: Network, names: Names) -> None:
         self._network, self._names = network, names
         self._images = any(node.op in _SPATIAL for node in network.nodes)
+        self._channels_last = _channels_last(network)
         self._first: Edge | None = None
         self._port = Port(1.0)
         self._arrival: Wire | None = None
@@ -84,7 +109,9 @@ class Input:
             )
         self._arrival = wire
         shape, made = wire.place.shape, (wire.place.size,)
-        if self._is_image(shape):
+        if self._is_image(shape) and self._channels_last:
+            made = shape
+        elif self._is_image(shape):
             made = (*shape[1:], shape[0]) if len(shape) == 3 else (1, shape[1], shape[0])
         kind = quantiser.type
         unclipped = replace(quantiser, low=kind.min, high=kind.max)
@@ -99,15 +126,28 @@ class Input:
         return Wire(edge, self._place(wire.place.shape), padding=wire.padding)
 
     def _is_image(self, shape: tuple[int, ...]) -> bool:
-        return self._images and len(shape) in (2, 3)
+        return self._images and (len(shape) == 3 or (len(shape) == 2 and not self._channels_last))
 
     def _place(self, shape: tuple[int, ...]) -> IntArray:
-        if not self._is_image(shape):
+        if not self._is_image(shape) or self._channels_last:
             return whole(shape)
         if len(shape) == 3:
             return image_place(shape[1], shape[2], shape[0])
         made: IntArray = image_place(1, shape[1], shape[0])[:, 0, :]
         return made
+
+
+def _channels_last(network: Network) -> bool:
+    """Whether the file has its input's channels last: all that it does is transpose them first."""
+    behind, found = {network.input}, set()
+    for node in network.nodes:
+        if behind.isdisjoint(node.inputs):
+            continue
+        if node.op in _IN_PLACE:
+            behind.update(node.outputs)
+        else:
+            found.add(node.op == "Transpose" and node.attributes.get("perm") == (0, 3, 1, 2))
+    return found == {True}
 
 
 def limited(wire: Wire, low: Fraction | None, high: Fraction | None) -> Wire:
