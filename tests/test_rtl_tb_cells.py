@@ -7,6 +7,7 @@ is stepped from here: a model gives its cell's inputs of a cycle, then checks th
 import random
 import shutil
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -625,75 +626,194 @@ def streams() -> list[Stream]:
     ]  # fmt: skip
 
 
-GOOD: dict[str, Model] = {
-    "fifo of 2": Fifo(Width=5, Depth=2),
-    "fifo of 5": Fifo(Width=70, Depth=5, Style="distributed"),
-    "block fifo of 2": Fifo(Width=9, Depth=2, Style="block"),
-    "block fifo of 7": Fifo(Width=9, Depth=7, Style="block"),
-    "window of a vector": Window(Words=6, Passes=3),
-    "window of one word": Window(),
-    "window 3x3": Window(Rows=6, Columns=5, Words=2, KernelRows=3, KernelColumns=3, OutRows=4,
-                         OutColumns=3, Passes=2),
-    "window 3x3 padded": Window(Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4,
-                                OutColumns=5, Top=1, Left=1, Style="block"),
-    "window 3x3 by 2": Window(Rows=5, Columns=7, Words=2, KernelRows=3, KernelColumns=3, Top=1,
-                              Left=1, StrideRows=2, StrideColumns=2, OutRows=3, OutColumns=4,
-                              Passes=4, Groups=2),
-    "depthwise window": Window(Rows=4, Columns=4, Words=4, KernelRows=3, KernelColumns=2, Top=1,
-                               Left=1, OutRows=4, OutColumns=5, Passes=4, Groups=4),
-    "pool window 2x2 by 2": Window(Rows=5, Columns=5, KernelRows=2, KernelColumns=2, StrideRows=2,
-                                   StrideColumns=2, OutRows=2, OutColumns=2, Words=3, Passes=3,
-                                   Groups=3),
-    "stride beyond the kernel": Window(Rows=8, Columns=7, StrideRows=3, StrideColumns=3, OutRows=3,
-                                       OutColumns=3, Words=2),
-    "kernel beyond the image": Window(Rows=2, Columns=2, KernelRows=4, KernelColumns=4, Top=2,
-                                      Left=2, OutRows=3, OutColumns=3),
-    "windows in the padding": Window(Rows=3, Columns=3, Top=2, Left=2, OutRows=7, OutColumns=7),
-    "windows in the padding by 2": Window(Rows=3, Columns=2, Top=3, Left=1, StrideRows=2,
-                                          StrideColumns=2, KernelRows=2, KernelColumns=1,
-                                          OutRows=5, OutColumns=2),
-    "one column": Window(Rows=7, Columns=1, KernelRows=3, OutRows=5, Words=2, Passes=2),
-    "rows to forget": Window(Rows=9, Columns=2, KernelRows=2, KernelColumns=2, OutRows=3),
-    "large ring": Window(Rows=3, Columns=3, KernelRows=2, OutRows=2, OutColumns=3, RingRows=7),
-    "small ring": Window(Rows=6, Columns=3, KernelRows=3, StrideRows=2, OutRows=2, OutColumns=3,
-                         RingRows=3),
-    "matvec": Matvec(Lanes=3, Terms=4, InWidth=4, WeightWidth=3, AccWidth=14),
-    "signed matvec": Matvec(Lanes=2, Terms=5, InWidth=3, InSigned=1, WeightWidth=6, AccWidth=8),
-    "matvec of one": Matvec(Lanes=1, Terms=1, InWidth=8, InSigned=1, WeightWidth=8, AccWidth=40),
-    "matvec of signs": Matvec(Lanes=2, Terms=3, InWidth=3, InSigned=1, WeightWidth=1, AccWidth=9),
-    "matvec of flips": Matvec(Lanes=2, Terms=7, InWidth=4, WeightWidth=1, AccWidth=12, Inverted=1),
-    "binary matvec": Matvec(Lanes=3, Terms=20, InWidth=1, WeightWidth=1, AccWidth=9, Binary=1),
-    "binary matvec of 2": Matvec(Lanes=1, Terms=2, InWidth=1, WeightWidth=1, AccWidth=6, Binary=1),
-    "pipelined matvec": Matvec(Lanes=2, Terms=9, InWidth=4, WeightWidth=3, AccWidth=14, Extra=2),
-    "pipelined binary matvec": Matvec(Lanes=2, Terms=32, InWidth=1, WeightWidth=1, AccWidth=9,
-                                      Binary=1, Extra=1),
-    "largest": Pool(Lanes=3, InWidth=4, InSigned=0, OutWidth=4, Max=1),
-    "largest signed": Pool(Lanes=2, InWidth=3, InSigned=1, OutWidth=5, Max=1),
-    "sum": Pool(Lanes=2, InWidth=3, InSigned=0, OutWidth=6, Max=0),
-    "signed sum": Pool(Lanes=1, InWidth=8, InSigned=1, OutWidth=12, Max=0),
-    "upsize by 3": Upsize(Width=5, Ratio=3),
-    "upsize by 1": Upsize(Width=5, Ratio=1),
-    "downsize by 3": Downsize(Width=5, Ratio=3),
-    "downsize by 4": Downsize(Width=3, Ratio=4),
-    "downsize by 1": Downsize(Width=5, Ratio=1),
-    "lines 3x3": Lines(Rows=5, Columns=6, KernelRows=3, KernelColumns=3, OutRows=3, OutColumns=4),
-    "lines 3x3 padded": Lines(Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4,
-                              OutColumns=5, Top=1, Left=1),
-    "lines 5x4 by 2": Lines(Rows=7, Columns=8, KernelRows=5, KernelColumns=4, OutRows=4,
-                            OutColumns=4, Top=2, Left=1, StrideRows=2, StrideColumns=2),
-    "lines 3x3 by 2": Lines(Rows=6, Columns=6, KernelRows=3, KernelColumns=3, OutRows=3,
-                            OutColumns=3, Top=1, Left=1, StrideRows=2, StrideColumns=2),
-    "lines 2x2 by 3": Lines(Rows=8, Columns=7, KernelRows=2, KernelColumns=2, OutRows=3,
-                            OutColumns=2, StrideRows=3, StrideColumns=3),
-    "lines of one row": Lines(Rows=1, Columns=9, KernelRows=1, KernelColumns=3, OutRows=1,
-                              OutColumns=9, Left=1),
-    "lines 1x1": Lines(Rows=2, Columns=3, KernelRows=1, KernelColumns=1, OutRows=2, OutColumns=3),
-    "lines of two columns": Lines(Rows=5, Columns=2, KernelRows=3, KernelColumns=1, OutRows=5,
-                                  OutColumns=2, Top=1, Style="block"),
-    "rom": Rom(),
-    "loadable memory": Loadable(),
-    **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},
-}  # fmt: skip
+def good() -> dict[str, Model]:
+    return {
+        "fifo of 2": Fifo(Width=5, Depth=2),
+        "fifo of 5": Fifo(Width=70, Depth=5, Style="distributed"),
+        "block fifo of 2": Fifo(Width=9, Depth=2, Style="block"),
+        "block fifo of 7": Fifo(Width=9, Depth=7, Style="block"),
+        "window of a vector": Window(Words=6, Passes=3),
+        "window of one word": Window(),
+        "window 3x3": Window(
+            Rows=6,
+            Columns=5,
+            Words=2,
+            KernelRows=3,
+            KernelColumns=3,
+            OutRows=4,
+            OutColumns=3,
+            Passes=2,
+        ),
+        "window 3x3 padded": Window(
+            Rows=4,
+            Columns=5,
+            KernelRows=3,
+            KernelColumns=3,
+            OutRows=4,
+            OutColumns=5,
+            Top=1,
+            Left=1,
+            Style="block",
+        ),
+        "window 3x3 by 2": Window(
+            Rows=5,
+            Columns=7,
+            Words=2,
+            KernelRows=3,
+            KernelColumns=3,
+            Top=1,
+            Left=1,
+            StrideRows=2,
+            StrideColumns=2,
+            OutRows=3,
+            OutColumns=4,
+            Passes=4,
+            Groups=2,
+        ),
+        "depthwise window": Window(
+            Rows=4,
+            Columns=4,
+            Words=4,
+            KernelRows=3,
+            KernelColumns=2,
+            Top=1,
+            Left=1,
+            OutRows=4,
+            OutColumns=5,
+            Passes=4,
+            Groups=4,
+        ),
+        "pool window 2x2 by 2": Window(
+            Rows=5,
+            Columns=5,
+            KernelRows=2,
+            KernelColumns=2,
+            StrideRows=2,
+            StrideColumns=2,
+            OutRows=2,
+            OutColumns=2,
+            Words=3,
+            Passes=3,
+            Groups=3,
+        ),
+        "stride beyond the kernel": Window(
+            Rows=8, Columns=7, StrideRows=3, StrideColumns=3, OutRows=3, OutColumns=3, Words=2
+        ),
+        "kernel beyond the image": Window(
+            Rows=2, Columns=2, KernelRows=4, KernelColumns=4, Top=2, Left=2, OutRows=3, OutColumns=3
+        ),
+        "windows in the padding": Window(Rows=3, Columns=3, Top=2, Left=2, OutRows=7, OutColumns=7),
+        "windows in the padding by 2": Window(
+            Rows=3,
+            Columns=2,
+            Top=3,
+            Left=1,
+            StrideRows=2,
+            StrideColumns=2,
+            KernelRows=2,
+            KernelColumns=1,
+            OutRows=5,
+            OutColumns=2,
+        ),
+        "one column": Window(Rows=7, Columns=1, KernelRows=3, OutRows=5, Words=2, Passes=2),
+        "rows to forget": Window(Rows=9, Columns=2, KernelRows=2, KernelColumns=2, OutRows=3),
+        "large ring": Window(Rows=3, Columns=3, KernelRows=2, OutRows=2, OutColumns=3, RingRows=7),
+        "small ring": Window(
+            Rows=6, Columns=3, KernelRows=3, StrideRows=2, OutRows=2, OutColumns=3, RingRows=3
+        ),
+        "matvec": Matvec(Lanes=3, Terms=4, InWidth=4, WeightWidth=3, AccWidth=14),
+        "signed matvec": Matvec(Lanes=2, Terms=5, InWidth=3, InSigned=1, WeightWidth=6, AccWidth=8),
+        "matvec of one": Matvec(
+            Lanes=1, Terms=1, InWidth=8, InSigned=1, WeightWidth=8, AccWidth=40
+        ),
+        "matvec of signs": Matvec(
+            Lanes=2, Terms=3, InWidth=3, InSigned=1, WeightWidth=1, AccWidth=9
+        ),
+        "matvec of flips": Matvec(
+            Lanes=2, Terms=7, InWidth=4, WeightWidth=1, AccWidth=12, Inverted=1
+        ),
+        "binary matvec": Matvec(Lanes=3, Terms=20, InWidth=1, WeightWidth=1, AccWidth=9, Binary=1),
+        "binary matvec of 2": Matvec(
+            Lanes=1, Terms=2, InWidth=1, WeightWidth=1, AccWidth=6, Binary=1
+        ),
+        "pipelined matvec": Matvec(
+            Lanes=2, Terms=9, InWidth=4, WeightWidth=3, AccWidth=14, Extra=2
+        ),
+        "pipelined binary matvec": Matvec(
+            Lanes=2, Terms=32, InWidth=1, WeightWidth=1, AccWidth=9, Binary=1, Extra=1
+        ),
+        "largest": Pool(Lanes=3, InWidth=4, InSigned=0, OutWidth=4, Max=1),
+        "largest signed": Pool(Lanes=2, InWidth=3, InSigned=1, OutWidth=5, Max=1),
+        "sum": Pool(Lanes=2, InWidth=3, InSigned=0, OutWidth=6, Max=0),
+        "signed sum": Pool(Lanes=1, InWidth=8, InSigned=1, OutWidth=12, Max=0),
+        "upsize by 3": Upsize(Width=5, Ratio=3),
+        "upsize by 1": Upsize(Width=5, Ratio=1),
+        "downsize by 3": Downsize(Width=5, Ratio=3),
+        "downsize by 4": Downsize(Width=3, Ratio=4),
+        "downsize by 1": Downsize(Width=5, Ratio=1),
+        "lines 3x3": Lines(
+            Rows=5, Columns=6, KernelRows=3, KernelColumns=3, OutRows=3, OutColumns=4
+        ),
+        "lines 3x3 padded": Lines(
+            Rows=4, Columns=5, KernelRows=3, KernelColumns=3, OutRows=4, OutColumns=5, Top=1, Left=1
+        ),
+        "lines 5x4 by 2": Lines(
+            Rows=7,
+            Columns=8,
+            KernelRows=5,
+            KernelColumns=4,
+            OutRows=4,
+            OutColumns=4,
+            Top=2,
+            Left=1,
+            StrideRows=2,
+            StrideColumns=2,
+        ),
+        "lines 3x3 by 2": Lines(
+            Rows=6,
+            Columns=6,
+            KernelRows=3,
+            KernelColumns=3,
+            OutRows=3,
+            OutColumns=3,
+            Top=1,
+            Left=1,
+            StrideRows=2,
+            StrideColumns=2,
+        ),
+        "lines 2x2 by 3": Lines(
+            Rows=8,
+            Columns=7,
+            KernelRows=2,
+            KernelColumns=2,
+            OutRows=3,
+            OutColumns=2,
+            StrideRows=3,
+            StrideColumns=3,
+        ),
+        "lines of one row": Lines(
+            Rows=1, Columns=9, KernelRows=1, KernelColumns=3, OutRows=1, OutColumns=9, Left=1
+        ),
+        "lines 1x1": Lines(
+            Rows=2, Columns=3, KernelRows=1, KernelColumns=1, OutRows=2, OutColumns=3
+        ),
+        "lines of two columns": Lines(
+            Rows=5,
+            Columns=2,
+            KernelRows=3,
+            KernelColumns=1,
+            OutRows=5,
+            OutColumns=2,
+            Top=1,
+            Style="block",
+        ),
+        "rom": Rom(),
+        "loadable memory": Loadable(),
+        **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},
+    }
+
+
+GOOD = good()
 
 
 def padded() -> Window:
@@ -719,41 +839,64 @@ BROKEN = {
 }  # fmt: skip
 
 
-def simulate(folder: Path) -> None:
-    """Compile every instance into one program and step them all, each with its model."""
-    instances: list[tuple[str, Model]] = [(m.module, m) for m in GOOD.values()]
+def simulate(folder: Path, instances: list[tuple[str, Model]]) -> None:
+    """Compile the instances into one program and step them all, each with its model."""
+    sources(folder, instances)
+    build(folder, [folder / "cells.sv", "-y", folder, "-Wall", "-Wno-DECLFILENAME"])
+    step([model for _, model in instances], folder / "cells")
+
+
+def simulate_through_yosys(folder: Path, instances: list[tuple[str, Model]]) -> None:
+    """As `simulate`, but of the Verilog that Yosys writes after reading the sources."""
+    sources(folder, instances)
+    passes = [f"read_verilog -sv -defer {file}" for file in sorted(folder.glob("*.sv"))]
+    passes += ["hierarchy -check -top cells", "proc", "opt_clean", "check -assert"]
+    passes += [f"write_verilog -noattr {folder / 'cells.v'}"]
+    script = "from pyosys import libyosys\ndesign = libyosys.Design()\n"
+    script += "".join(f"libyosys.run_pass({one!r}, design)\n" for one in passes)
+    tools.run([sys.executable, "-c", script], timeout_s=300)
+    build(folder, [folder / "cells.v", "-Wno-lint"])
+    step([model for _, model in instances], folder / "cells")
+
+
+def sources(folder: Path, instances: list[tuple[str, Model]]) -> None:
+    """Write the library, the modules that belong to an instance, and a top with all instances."""
     for file in LIB.glob("bw_*.sv"):
         shutil.copy(file, folder)
     for module, model in instances:
         if model.text:
             (folder / f"{module}.sv").write_text(model.text)
+    (folder / "cells.sv").write_text(top(instances))
+
+
+def broken_instances(folder: Path) -> list[tuple[str, Model]]:
+    instances = []
     for i, broken in enumerate(BROKEN.values()):
         name = f"{broken.module}_broken{i}"
         text = (LIB / f"{broken.module}.sv").read_text()
         assert text.count(broken.old) == 1, f"{broken.old} is not once in {broken.module}"
+        text = text.replace(broken.old, broken.new)
         (folder / f"{name}.sv").write_text(
-            text.replace(broken.old, broken.new).replace(
-                f"module {broken.module}", f"module {name}"
-            )
+            text.replace(f"module {broken.module}", f"module {name}")
         )
         instances.append((name, broken.model))
-    (folder / "cells.sv").write_text(top(instances))
+    return instances
+
+
+def build(folder: Path, arguments: list[str | Path]) -> None:
     program, environment = tools.verilator_environment()
     tools.run(
-        [program, "--cc", "--quiet", "--no-timing", "-Wall", "-Wno-DECLFILENAME", "-Wno-fatal",
-         "--prefix", "Vcells", "--top-module", "cells", "-Mdir", folder / "cpp", "-y", folder,
-         "-Wno-UNUSEDSIGNAL", folder / "cells.sv"],
+        [program, "--cc", "--quiet", "--no-timing", "-Wno-fatal", "-Wno-UNUSEDSIGNAL", "--prefix",
+         "Vcells", "--top-module", "cells", "-Mdir", folder / "cpp", *arguments],
         timeout_s=300, environment=environment,
     )  # fmt: skip
     runtime = verilate._runtime()
     unit = folder / "unit.cxx"
-    unit.write_text(
-        "".join(f'#include "{f}"\n' for f in [*sorted((folder / "cpp").glob("*.cpp")), MAIN])
-    )
+    parts = [*sorted((folder / "cpp").glob("*.cpp")), MAIN]
+    unit.write_text("".join(f'#include "{file}"\n' for file in parts))
     objects = [runtime / f"{name}.o" for name in verilate._RUNTIME]
     verilate._cxx("-include", runtime / "pch.h", "-I", folder / "cpp", unit, *objects,
                   "-o", folder / "cells")  # fmt: skip
-    step([model for _, model in instances], folder / "cells")
 
 
 def top(instances: list[tuple[str, Model]]) -> str:
@@ -812,7 +955,9 @@ def step(models: list[Model], program: Path) -> None:
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> None:
-    simulate(tmp_path_factory.mktemp("cells"))
+    folder = tmp_path_factory.mktemp("cells")
+    instances = [(model.module, model) for model in GOOD.values()]
+    simulate(folder, instances + broken_instances(folder))
 
 
 @pytest.mark.usefixtures("simulated")
@@ -827,3 +972,10 @@ def test_a_cell_does_as_its_model_in_every_cycle(name: str) -> None:
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_cell_is_noticed(name: str) -> None:
     assert BROKEN[name].model.failure is not None
+
+
+def test_yosys_reads_the_cells_as_verilator_does(tmp_path: Path) -> None:
+    again = good()
+    simulate_through_yosys(tmp_path, [(model.module, model) for model in again.values()])
+    assert {name: model.failure for name, model in again.items() if model.failure} == {}
+    assert min(model.done for model in again.values()) > 100
