@@ -161,7 +161,8 @@ class _Steps:
     @property
     def constant(self) -> bool:
         """Whether only one level can occur."""
-        return not set(self.yes_level) & set(self.no_level)
+        both = len(self.yes_level) and len(self.no_level)  # ascending, and without gaps
+        return not both or bool(self.yes_level[-1] < self.no_level[0])
 
     def fit(self, slope: float, rounding: Rounding) -> tuple[int, int, int] | None:
         """(multiplier, bias, shift) making exactly these steps, at the smallest shift found."""
@@ -223,8 +224,10 @@ def _slopes(channels: Sequence[_Steps], rounding: Rounding) -> npt.NDArray[np.fl
 
 def _stacked(rows: Sequence[IntArray]) -> IntArray:
     """Rows of different lengths as one array, their last element repeated."""
-    longest = max(len(row) for row in rows)
-    return np.stack([np.pad(row, (0, longest - len(row)), mode="edge") for row in rows])
+    made = np.empty((len(rows), max(len(row) for row in rows)), dtype=np.int64)
+    for one, row in zip(made, rows, strict=True):
+        one[: len(row)], one[len(row) :] = row, row[-1]
+    return made
 
 
 def _target(level: IntArray, shift: int, rounding: Rounding) -> IntArray:
