@@ -7,6 +7,7 @@ initiation interval, and streams a part of them again with random pauses on both
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,17 @@ from bitwright.rtl_tb.vectors import Beats, beat_bytes, dirty_padding, pack, unp
 from bitwright.rtl_tb.verilate import Model, verilate
 
 _ELEMENTS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Load:
+    """Words for the stream of run-time weights, given once the first `after` vectors are through.
+
+    words: uint32, as `load_words` makes them.
+    """
+
+    after: int
+    words: npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -83,19 +95,25 @@ class Simulator:
     model: Model
 
     def simulate(
-        self, x: npt.ArrayLike, *, seed: int = 0, waves: str | os.PathLike[str] | None = None
+        self,
+        x: npt.ArrayLike,
+        *,
+        seed: int = 0,
+        waves: str | os.PathLike[str] | None = None,
+        loads: Sequence[Load] = (),
     ) -> Simulation:
         """Stream vectors through the design.
 
         x: integers, shape (batch, *input shape). seed: 0 for full rate, else of the random pauses
-        on both sides and of the packets' lengths. waves: record this FST file.
+        on both sides and of the packets' lengths. waves: record this FST file. loads: what to put
+        into the stream of run-time weights, and when; they count in the cycles.
 
         Raises:
-            InputError: vectors of another shape or range, or none.
+            InputError: vectors of another shape or range, or none; loads into constant weights.
             ToolError: the simulation failed, the design stopped, or it broke AXI4-Stream.
             StorageError: a file cannot be written.
         """
-        done = self._run(self._check(x), seed, waves)
+        done = self._run(self._check(x), seed, waves, loads)
         if done.faults:
             raise ToolError(f"simulating {self.design.top}: {'; '.join(done.faults)}")
         assert done.latency is not None  # or there would be a fault
@@ -167,7 +185,15 @@ class Simulator:
             faults.append(f"interval {done.interval} cycles instead of {self.design.interval}")
         return tuple(faults)
 
-    def _run(self, x: IntArray, seed: int, waves: str | os.PathLike[str] | None) -> _Run:
+    def _run(
+        self,
+        x: IntArray,
+        seed: int,
+        waves: str | os.PathLike[str] | None,
+        loads: Sequence[Load] = (),
+    ) -> _Run:
+        if loads and not self.design.load_beats:
+            raise InputError(f"{self.design.top} has no weights that can be loaded at run time")
         if waves is not None and not self.model.waves:
             raise InputError(f"{self.design.top} was built without waves: build it with waves=True")
         # Within this many cycles a working design takes or gives a beat, whatever the pauses.
@@ -178,10 +204,15 @@ class Simulator:
             with tempfile.TemporaryDirectory(prefix="bitwright-") as name:
                 stimulus, result = Path(name) / "in", Path(name) / "out"
                 self._write_stimulus(x, stimulus)
+                extra: list[str | Path] = []
+                if loads:
+                    loaded = Path(name) / "words"
+                    np.concatenate([load.words for load in loads]).astype("<u4").tofile(loaded)
+                    extra = [loaded, ",".join(f"{load.after}:{len(load.words)}" for load in loads)]
                 output = run(
                     [self.model.bulk, stimulus, result, str(len(x)), str(seed), str(patience),
                      "-" if waves is None else Path(waves), str(self.design.input_beats),
-                     str(self.design.output_beats), str(int(self.design.framed))],
+                     str(self.design.output_beats), str(int(self.design.framed)), *extra],
                     timeout_s=600.0 + len(x) * (0.1 + self.design.interval * 1e-3),
                 )  # fmt: skip
                 words = np.fromfile(result, "<u4")

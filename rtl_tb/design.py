@@ -28,6 +28,8 @@ class Design:
     output_beats: int = 1
     framed: bool = False
     """Whether tlast marks the last beat of every tensor, rather than being passed along."""
+    load_beats: int = 0
+    """Beats of 32 bits that load all weights that can be loaded at run time."""
     plan: Plan | None = None
     """The plan that it was emitted by; none for hardware of another origin."""
 
@@ -56,6 +58,7 @@ class Design:
             "input_beats": self.input_beats,
             "output_beats": self.output_beats,
             "framed": self.framed,
+            "load_beats": self.load_beats,
             "plan": None if self.plan is None else plan_to_json(self.plan),
         }
         return json.dumps(tree, indent=1) + "\n"
@@ -87,6 +90,7 @@ def load_design(folder: str | os.PathLike[str]) -> Design:
             input_beats=int(tree["input_beats"]),
             output_beats=int(tree["output_beats"]),
             framed=bool(tree["framed"]),
+            load_beats=int(tree["load_beats"]),
             plan=None if tree["plan"] is None else plan_from_json(tree["plan"]),
         )
     except StorageError:

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 from bitwright.models.errors import GraphError
-from bitwright.models.graph import Concat, Cycles, Graph, Plan, Value, cycles, digest
+from bitwright.models.graph import (
+    Concat,
+    Cycles,
+    Graph,
+    Plan,
+    Value,
+    cycles,
+    digest,
+    loading,
+    with_any_weights,
+)
 from bitwright.models.graph.cycles import sized
 from bitwright.models.graph.cycles import timing as cycles_of
 from bitwright.models.graph.storage import replaced_folder
@@ -58,13 +68,14 @@ def emit(
         timing = cycles_of(graph, made).cycles
         lanes = made.input_lanes, made.fifos[OUTPUT].lanes
         texts = {}
+        known = with_any_weights(graph, plan.loadable)
         for block in made.blocks:
             for step in block.steps:
                 if not isinstance(step.node.op, Concat):  # wires of the top module
                     module = modules[step.node.name]
-                    texts |= step_modules(graph, plan, block, step, module, write_layer)
+                    texts |= step_modules(known, plan, block, step, module, write_layer)
         modules = {node: module for node, module in modules.items() if module in texts}
-        top = streamed_top(graph, made, timing, modules)
+        top = streamed_top(graph, made, timing, modules, plan.loadable)
     if plan.redundancy == 3:
         texts[core_name(graph.name)] = as_core(top, graph.name)
         top = redundant_top(top, graph.name)
@@ -86,6 +97,7 @@ def emit(
         input_beats=source.size // lanes[0],
         output_beats=output.size // lanes[1],
         framed=made is not None,
+        load_beats=loading(graph, plan).beats if plan.loadable else 0,
         plan=plan,
     )
     with replaced_folder(Path(folder), "design.json") as fresh:

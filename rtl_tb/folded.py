@@ -13,9 +13,11 @@ from bitwright.models.graph import (
     Add,
     Conv2d,
     Dense,
+    Folded,
     Graph,
     IntArray,
     Interval,
+    Loading,
     Lookup,
     MaxPool,
     Node,
@@ -27,12 +29,16 @@ from bitwright.models.graph import (
     Unrolled,
     Value,
     decode,
+    loading,
     weight_width,
 )
+from bitwright.models.graph.loading import Memory as LoadedMemory
+from bitwright.models.graph.loading import Part as LoadedPart
 from bitwright.models.graph.plan import is_depthwise
 from bitwright.models.graph.streams import Block, Lines, Step, Sweep, latency, needs_memory
 from bitwright.rtl_tb.memory import (
     address_width,
+    loadable,
     lookup_words,
     requantize_widths,
     requantize_words,
@@ -111,7 +117,8 @@ def step_modules(
         if isinstance(op, MaxPool | SumPool):
             return {module: _pool(op, node, source, block.head, step, module)}
         assert isinstance(op, Dense | Conv2d)
-        return _product(op, node, source, block.head, step, module)
+        loads = loading(graph, plan) if node.name in plan.loadable else None
+        return _product(op, node, source, block.head, step, module, loads)
     if isinstance(op, Add):
         sources = [graph.values[name] for name in node.inputs]
         return {module: _add(op, node, sources, step, module)}
@@ -196,12 +203,20 @@ def _head_ports(taken: str, taken_bits: int, made: str, made_bits: int) -> str:
 """
 
 
-def _begin(node: Node, source: Value, step: Step, note: str, module: str) -> str:
+def _begin(
+    node: Node, source: Value, step: Step, note: str, module: str, loads: bool = False
+) -> str:
     made = node.output.type
     ports = _head_ports(
         f"{step.takes} x {source.type}", step.takes * source.type.width,
         f"{step.makes} x {made}", step.makes * made.width,
     )  # fmt: skip
+    if loads:
+        ports = f"{ports.rstrip()},\n" + "".join(
+            f"  input  logic {bus} load_{name}_i{end}\n"
+            for bus, name, end in (("[31:0]", "data", ","), ("      ", "valid", ","),
+                                   ("      ", "last", ""))
+        )  # fmt: skip
     return (
         f"// {node.name}: {node.kind}, {source} -> {node.output}\n// {note}\n"
         f"module {module} (\n{ports});\n"
@@ -209,20 +224,29 @@ def _begin(node: Node, source: Value, step: Step, note: str, module: str) -> str
 
 
 def _product(
-    op: Dense | Conv2d, node: Node, source: Value, sweep: Sweep, step: Step, module: str
+    op: Dense | Conv2d,
+    node: Node,
+    source: Value,
+    sweep: Sweep,
+    step: Step,
+    module: str,
+    loads: Loading | None,
 ) -> Modules:
-    """A window, a memory of weights, and as many sums of products as the beat has lanes."""
+    """A window, a memory of weights, and as many sums of products as the beat has lanes.
+
+    loads: the load stream, if it brings weights and biases.
+    """
     depthwise = isinstance(op, Conv2d) and is_depthwise(op)
     simd = 1 if depthwise else step.takes
     pe, kind, made = step.makes, source.type, node.output.type
     bits = weight_width(op.weights)
     weights = _weight_words(op, sweep, pe, simd)  # (passes, accesses, lanes, terms)
     bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
-    # x * w of two bits is (x xnor w) - (1 if w is -1): what is subtracted is known beforehand.
-    # x * -1 is ~x + 1 likewise.
-    binary = bits == 1 and kind.width == 1 and not kind.signed
-    inverted = bits == 1 and not binary
-    if bits == 1:
+    # x * w of two bits is (x xnor w) - (1 if w is -1): what is subtracted is known beforehand, if
+    # the weights are. x * -1 is ~x + 1 likewise.
+    binary = bits == 1 and kind.width == 1 and not kind.signed and loads is None
+    inverted = bits == 1 and not binary and loads is None
+    if binary or inverted:
         negative = (weights == -1).sum(axis=(1, 3))
         bias = bias - negative if binary else bias + negative
     table = weights.reshape(-1, pe * simd)
@@ -242,16 +266,24 @@ def _product(
         "    .first_o(seen_first), .last_o(seen_last)",
         "  );",
         "",
-        f"  wire [{pe * simd * bits - 1}:0] weights;",
-        *_rom(f"{module}_weights", "weights", "weights_address", "weights"),
     ]
-    memory = rom(f"{module}_weights", pack_words(table, bits), pe * simd * bits)
-    modules = {f"{module}_weights": memory}
+    modules: Modules = {}
     width = pe * made.width
-    if np.any(bias):
-        modules[f"{module}_bias"] = rom(f"{module}_bias", pack_words(bias, made.width), width)
-        lines += [f"  wire [{width - 1}:0] bias;", *_rom(f"{module}_bias", "bias", "pass", "bias")]
-    else:
+    memories: list[tuple[LoadedPart, list[int], int, str]] = [
+        ("weights", pack_words(table, bits), pe * simd * bits, "weights_address")
+    ]
+    if np.any(bias) or loads is not None:
+        memories.append(("bias", pack_words(bias, made.width), width, "pass"))
+    for part, words, size, address in memories:
+        memory = f"{module}_{part}"
+        lines.append(f"  wire [{size - 1}:0] {part};")
+        if loads is None:
+            modules[memory] = rom(memory, words, size)
+            lines += _rom(memory, part, address, part)
+        else:
+            modules[memory] = loadable(memory, words, size)
+            lines += _loaded(memory, part, address, loads.memories[node.name, part], loads.beats)
+    if len(memories) == 1:
         lines += [f"  wire [{width - 1}:0] bias = '0;", "  wire unused_pass = &pass;"]
     parameters = {
         "Lanes": 1 if depthwise else pe, "Terms": simd, "InWidth": kind.width,
@@ -284,8 +316,46 @@ def _product(
             ]
     what = f"{pe} channels" if depthwise else f"{pe} outputs at a time, of {simd} inputs at a time"
     note = f"{what}: {sweep.cycles} cycles a tensor."
-    text = _begin(node, source, step, note, module) + "\n".join(lines) + "\nendmodule\n"
-    return {module: text, **modules}
+    text = _begin(node, source, step, note, module, loads is not None)
+    return {module: text + "\n".join(lines) + "\nendmodule\n", **modules}
+
+
+def loaded_words(
+    op: Dense | Conv2d, made: Value, engine: Folded, sweep: Sweep
+) -> dict[LoadedPart, list[int]]:
+    """The words of the memories of a loadable product. made: its output."""
+    pe = len(op.bias) // sweep.passes
+    assert pe == engine.pe
+    bits = weight_width(op.weights)
+    simd = 1 if isinstance(op, Conv2d) and is_depthwise(op) else engine.simd
+    table = _weight_words(op, sweep, pe, simd).reshape(-1, pe * simd)
+    bias = op.bias.reshape(sweep.passes, pe)
+    return {
+        "weights": pack_words((table + 1) // 2 if bits == 1 else table, bits),
+        "bias": pack_words(bias, made.type.width),
+    }
+
+
+def _loaded(
+    memory: str, part: LoadedPart, address: str, place: LoadedMemory, beats: int
+) -> list[str]:
+    """A memory, and what takes its words out of the load stream."""
+    width, top = place.width, address_width(place.depth) - 1
+    parameters = {"Width": width, "Depth": place.depth, "First": place.first, "Beats": beats}
+    return [
+        f"  wire {part}_write;",
+        f"  wire [{top}:0] {part}_write_address;",
+        f"  wire [{width - 1}:0] {part}_write_data;",
+        instance("bw_loader", parameters, f"u_{part}_loader"),
+        "    .clk_i, .rst_ni,",
+        "    .data_i(load_data_i), .valid_i(load_valid_i), .last_i(load_last_i),",
+        f"    .write_o({part}_write), .address_o({part}_write_address), .data_o({part}_write_data)",
+        "  );",
+        f"  {memory} u_{part} (",
+        f"    .clk_i, .address_i({address}), .data_o({part}), .write_i({part}_write),",
+        f"    .write_address_i({part}_write_address), .write_data_i({part}_write_data)",
+        "  );",
+    ]
 
 
 def _weight_words(op: Dense | Conv2d, sweep: Sweep, pe: int, simd: int) -> IntArray:

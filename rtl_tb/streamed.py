@@ -1,5 +1,7 @@
 """The top of a streamed design: blocks between FIFOs, each a head and the nodes that follow it."""
 
+from collections.abc import Collection
+
 from typing_extensions import assert_never
 
 from bitwright.models.graph import Add, Concat, Cycles, Graph, Value
@@ -21,15 +23,27 @@ from bitwright.rtl_tb.folded import instance, lines, sweeps
 from bitwright.rtl_tb.text import LINE, concatenation, resized
 
 
-def streamed_top(graph: Graph, made: Streams, cycles: Cycles, modules: dict[str, str]) -> str:
-    """The source text of the top module. modules: the module of every node."""
-    return _Top(graph, made, modules).text(cycles)
+def streamed_top(
+    graph: Graph,
+    made: Streams,
+    cycles: Cycles,
+    modules: dict[str, str],
+    loadable: Collection[str] = (),
+) -> str:
+    """The source text of the top module.
+
+    modules: the module of every node. loadable: the nodes whose weights are loaded at run time.
+    """
+    return _Top(graph, made, modules, loadable).text(cycles)
 
 
 class _Top:
-    def __init__(self, graph: Graph, made: Streams, modules: dict[str, str]) -> None:
+    def __init__(
+        self, graph: Graph, made: Streams, modules: dict[str, str], loadable: Collection[str]
+    ) -> None:
         self.graph, self.fifos, self.blocks = graph, made.fifos, made.blocks
         self.input_lanes, self.modules = made.input_lanes, modules
+        self.loadable = loadable
         self.lines: list[str] = []
 
     def text(self, cycles: Cycles) -> str:
@@ -55,13 +69,16 @@ class _Top:
             f"  output logic {data_out} m_axis_tdata,",
             f"  output logic {bit} m_axis_tvalid,",
             f"  input  logic {bit} m_axis_tready,",
-            f"  output logic {bit} m_axis_tlast",
+            f"  output logic {bit} m_axis_tlast" + ("," if self.loadable else ""),
+            *(self._load_ports(width) if self.loadable else ()),
             ");",
             f"  wire {_bus(bits[0])} {INPUT}_data = s_axis_tdata[{bits[0] - 1}:0];",
             f"  wire {INPUT}_valid = s_axis_tvalid;",
             f"  wire {INPUT}_ready;",
             f"  assign s_axis_tready = {INPUT}_ready;",
         ]
+        if self.loadable:
+            self.lines.append("  assign s_load_tready = 1'b1;")
         unused = ["s_axis_tlast"]
         if axis[0] > bits[0]:
             unused.append(f"s_axis_tdata[{axis[0] - 1}:{bits[0]}]")
@@ -86,6 +103,16 @@ class _Top:
             "",
         ]
         return "\n".join(self.lines)
+
+    def _load_ports(self, width: int) -> list[str]:
+        """The stream of weights, which is never refused. To be used between tensors."""
+        bit = " " * width
+        return [
+            f"  input  logic {'[31:0]'.rjust(width)} s_load_tdata,  // new weights, all of them",
+            f"  input  logic {bit} s_load_tvalid,",
+            f"  output logic {bit} s_load_tready,",
+            f"  input  logic {bit} s_load_tlast  // the next beat is the first again",
+        ]
 
     def _bits(self, fifo: Fifo) -> int:
         return fifo.lanes * self.graph.values[fifo.tensor].type.width
@@ -123,6 +150,7 @@ class _Top:
         """What decides when a beat begins; returns the names of the data and valid it makes."""
         name, head, read = block.name, block.head, block.reads[0]
         bits = self._read_bits(read)
+        loads: list[str] = []
         match head:
             case Pass():
                 there = " & ".join(f"{one}_valid" for one in block.reads)
@@ -148,6 +176,11 @@ class _Top:
             case Sweep():
                 first = block.steps[0]
                 cell = f"  {self.modules[first.node.name]} u_{name} ("
+                if first.node.name in self.loadable:
+                    loads = [
+                        "    .load_data_i(s_load_tdata), .load_valid_i(s_load_tvalid), "
+                        ".load_last_i(s_load_tlast),"
+                    ]
                 bits = first.makes * first.node.output.type.width
             case _:
                 assert_never(head)
@@ -156,6 +189,7 @@ class _Top:
             f"  wire {name}__valid;",
             cell,
             "    .clk_i, .rst_ni,",
+            *loads,
             *_ports(
                 f".data_i({read}_data)", f".valid_i({read}_valid)", f".ready_o({read}_ready)", ""
             ),

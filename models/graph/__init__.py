@@ -20,12 +20,15 @@ real = scale * (integer + offset).
     additions.py       a pass: additions no wider than they need be
     plan.py            how nodes become hardware: engine, pipeline, target, clock
     plan_storage.py    a plan as a file
+    any_weights.py     weights that are loaded at run time: types that hold them
+    loading.py         and where they are in the load stream
     streams.py         the blocks and FIFOs that a plan makes, and the beats between them
     cycles.py          when every beat moves: exact latency and initiation interval
     boundary.py        reals to integers and back
     storage.py         a graph as a folder
 """
 
+from bitwright.models.graph.any_weights import widen_for_loading, with_any_weights
 from bitwright.models.graph.boundary import dequantise, quantise
 from bitwright.models.graph.build import Builder
 from bitwright.models.graph.codecs import (
@@ -40,6 +43,7 @@ from bitwright.models.graph.codecs import (
 )
 from bitwright.models.graph.cycles import Cycles, cycles
 from bitwright.models.graph.graph import Graph
+from bitwright.models.graph.loading import LOAD_BITS, Loading, loading
 from bitwright.models.graph.ops import (
     Add,
     ArgMax,
@@ -74,6 +78,7 @@ from bitwright.models.graph.storage import digest, load, save
 from bitwright.models.graph.types import IntType, Port, Value
 
 __all__ = [
+    "LOAD_BITS",
     "PASSES",
     "TARGETS",
     "Add",
@@ -92,6 +97,7 @@ __all__ = [
     "IntArray",
     "IntType",
     "Interval",
+    "Loading",
     "Lookup",
     "MaxPool",
     "Node",
@@ -119,6 +125,7 @@ __all__ = [
     "evaluate",
     "load",
     "load_plan",
+    "loading",
     "operands",
     "optimise",
     "output_interval",
@@ -132,4 +139,6 @@ __all__ = [
     "stored_bits",
     "trace",
     "weight_width",
+    "widen_for_loading",
+    "with_any_weights",
 ]

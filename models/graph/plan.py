@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
+from bitwright.models.graph.any_weights import with_any_weights
 from bitwright.models.graph.codecs import distinct_outputs
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import (
@@ -55,14 +56,17 @@ class Folded:
     """Hardware used again and again: `pe` outputs at a time, each from `simd` inputs at a time.
 
     A matrix product then takes inputs / simd x outputs / pe cycles, and its weights lie in a
-    memory. Operations on single channels have no simd: they take `pe` channels a cycle.
+    memory. Operations on single channels have no simd: they take `pe` channels a cycle. loadable:
+    weights and biases can be changed while the hardware runs (see `loading.py`).
     """
 
     pe: int = 1
     simd: int = 1
+    loadable: bool = False
 
     def __str__(self) -> str:
-        return f"folded, pe {self.pe}, simd {self.simd}"
+        loaded = ", loadable weights" if self.loadable else ""
+        return f"folded, pe {self.pe}, simd {self.simd}{loaded}"
 
     def __post_init__(self) -> None:
         if min(self.pe, self.simd) < 1:
@@ -95,7 +99,10 @@ class Plan:
             raise GraphError(f"a redundancy of {self.redundancy}: it is 1, or 3 for a majority")
 
     def check(self, graph: Graph) -> None:
-        """Raises GraphError unless each node of the graph has an engine that fits it."""
+        """Raises GraphError unless each node of the graph has an engine that fits it.
+
+        Where weights are loadable, types hold all that can be loaded, or it says what would.
+        """
         names = {node.name for node in graph.nodes}
         if set(self.engines) != names:
             odd = ", ".join(sorted(set(self.engines) ^ names))
@@ -111,6 +118,12 @@ class Plan:
                     assert_never(engine)
         if all(is_wiring(node) for node in graph.nodes):
             raise GraphError(f"graph {graph.name} is only wiring: there is no hardware to make")
+        with_any_weights(graph, self.loadable)
+
+    @property
+    def loadable(self) -> frozenset[str]:
+        """The nodes whose weights and biases are loaded at run time."""
+        return frozenset(n for n, e in self.engines.items() if isinstance(e, Folded) and e.loadable)
 
     def stages(self, node: str) -> int:
         """Pipeline stages of a node that is unrolled. Raises GraphError for a folded one."""

@@ -3,7 +3,8 @@
 {"target": "xc7", "clock_mhz": 200.0,
  "engines": {"conv1": {"pe": 4, "simd": 3}, "relu1": {"pe": 4, "simd": 1}, "fc": {"stages": 2}}}
 
-"redundancy": 3 beside them asks for triple modular redundancy.
+"loadable": true beside a product's pe and simd makes its weights loadable at run time, and
+"redundancy": 3 beside the engines asks for triple modular redundancy.
 """
 
 import json
@@ -92,7 +93,8 @@ def _engine_to_json(engine: Engine) -> Json:
         case Unrolled():
             return {"stages": engine.stages}
         case Folded():
-            return {"pe": engine.pe, "simd": engine.simd}
+            folding: Json = {"pe": engine.pe, "simd": engine.simd}
+            return {**folding, "loadable": True} if engine.loadable else folding
         case _:
             assert_never(engine)
 
@@ -101,11 +103,13 @@ def _engine_from_json(name: object, fields: Json) -> Engine:
     kinds: dict[frozenset[str], type[Unrolled] | type[Folded]] = {
         frozenset({"stages"}): Unrolled,
         frozenset({"pe", "simd"}): Folded,
+        frozenset({"pe", "simd", "loadable"}): Folded,
     }
     kind = kinds.get(frozenset(fields))
-    if kind is None or not all(type(value) is int for value in fields.values()):
+    wanted = {"loadable": bool}
+    if kind is None or not all(type(v) is wanted.get(f, int) for f, v in fields.items()):
         raise StorageError(
             f"node {name!r} has the engine {fields}: give whole numbers for either stages, or pe "
-            "and simd"
+            "and simd, which may have loadable true or false beside them"
         )
     return kind(**fields)
