@@ -516,16 +516,12 @@ def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str) -> 
         for i, (source, factor) in enumerate(zip(sources, op.multipliers, strict=True)):
             # Every term as wide as the sum: arithmetic modulo 2^width gives its lower bits.
             value = element(f"data{i}_i", lane, source.type.width)
-            value = (
-                f"{made.width}'($signed({value}))"
-                if source.type.signed
-                else f"{made.width}'({value})"
-            )
-            sign = "-" if factor < 0 else ("+" if i else "")
-            times = (
-                f"{made.width}'d{abs(factor) % (1 << made.width)} * " if abs(factor) != 1 else ""
-            )
-            terms.append(f"{sign} {times}{value}".strip())
+            value = f"$signed({value})" if source.type.signed else value
+            value = f"{made.width}'({value})"
+            if abs(factor) != 1:
+                value = f"{made.width}'d{abs(factor) % (1 << made.width)} * {value}"
+            # Yosys reads -8'(x) as (-8)'(x): hence the brackets.
+            terms.append(f"- ({value})" if factor < 0 else f"+ {value}" if i else value)
         lines.append(f"  wire [{made.width - 1}:0] y{lane} = {' '.join(terms)};")
     results = concatenation([f"y{lane}" for lane in range(lanes)], 4)
     sizes = " + ".join(f"{m} x {s}" for m, s in zip(op.multipliers, sources, strict=True))

@@ -33,7 +33,8 @@ _DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
             "-DVM_TRACE=1", "-DVM_TRACE_FST=1")  # fmt: skip
 _VERILATE = (
     "--cc", "--quiet", "--vpi", "--no-timing", "--timescale", "1ns/1ns", "--prefix", "Vdesign",
-    "-Wno-fatal", "-Wno-lint", "-Wno-style",
+    # An $error of a cell about its parameters is an error, all other warnings are not.
+    "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Werror-USERERROR",
     # Longer functions take the compiler more than linear time.
     "--output-split", "5000",
 )  # fmt: skip

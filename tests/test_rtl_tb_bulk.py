@@ -369,3 +369,12 @@ def test_killed_simulation_is_a_tool_error(
     monkeypatch.setattr(bulk, "run", killed)
     with pytest.raises(ToolError, match="killed by signal 9"):
         right.simulate(some_vectors(10)[0])
+
+
+def test_illegal_parameters_are_errors(tmp_path: Path) -> None:
+    """An $error at elaboration is otherwise a warning, and the design is built all the same."""
+    design = elastic(tmp_path / "rtl")
+    (file,) = design.files
+    file.write_text(file.read_text().replace("endmodule", '  $error("no such size");\nendmodule'))
+    with pytest.raises(ToolError, match="no such size"):
+        bulk.build(design, tmp_path / "sim")
