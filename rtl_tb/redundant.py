@@ -9,6 +9,8 @@ another core is no longer covered. `fault_o` says in which cycles the cores disa
 
 import re
 
+from bitwright.rtl_tb.text import wrapped
+
 CORES = 3
 
 
@@ -46,7 +48,7 @@ def redundant_top(text: str, top: str) -> str:
     for name, bus in outputs:
         lines.append(f"  wire {bus + ' ' if bus else ''}{', '.join(_copies(name))};")
         lines.append(f"  wire {name}_differs;")
-    connected = ", ".join(f".{name}" for name in inputs)
+    connected = wrapped([f".{name}" for name in inputs], 4).strip("\n ")
     for i in range(CORES):
         made = ",\n    ".join(f".{name}({_copies(name)[i]})" for name, _ in outputs)
         lines += ["", f"  {core_name(top)} u_core{i} (", f"    {connected},", f"    {made}", "  );"]
