@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bitwright import hls
 from bitwright.controls import KINDS, Mistake, mistakes
+from bitwright.inputs import affordable
 from bitwright.models.errors import StorageError
-from bitwright.models.graph import Graph, IntArray, Plan, evaluate
+from bitwright.models.graph import Graph, IntArray, Plan, cycles, evaluate
 from bitwright.report import Control, Controls, Engine
-from bitwright.rtl_tb import bulk, emit
+from bitwright.rtl_tb import Design, bulk, emit
+from bitwright.rtl_tb.bench import BenchResult, run_bench
 
 if TYPE_CHECKING:
     from bitwright.hls import Project
@@ -31,7 +31,10 @@ Check = Callable[[IntArray, IntArray], Engine]
 """From inputs and expected outputs to what an engine made of them."""
 
 CONTROL_VECTORS = 2_000
-"""Vectors for each control. That a mistake shows in them is known before the engine is built."""
+"""Vectors for each control at most. That a mistake shows in them is known before it is built."""
+
+# Cycles that are simulated for each of these, or a few vectors' if one takes longer.
+_PAUSED_CYCLES, _CONTROL_CYCLES, _BENCH_CYCLES = 1_000_000, 1_000_000, 200_000
 
 
 def check_hls(project: "Project", x: IntArray, expected: IntArray) -> Engine:
@@ -42,8 +45,15 @@ def check_hls(project: "Project", x: IntArray, expected: IntArray) -> Engine:
 
 def check_rtl(simulator: bulk.Simulator, x: IntArray, expected: IntArray) -> Engine:
     """A compiled design against expected outputs, its cycles against the plan's."""
-    done = simulator.verify(x, expected)
+    paused = affordable(_PAUSED_CYCLES, simulator.design.interval, 4096)
+    done = simulator.verify(x, expected, paused=paused)
     return Engine(done.vectors, done.mismatches, done.latency, done.interval, done.faults)
+
+
+def check_bench(design: Design, x: IntArray, expected: IntArray, folder: Path) -> BenchResult:
+    """The cocotb bench on as many of the vectors as it can take in a minute or so."""
+    few = slice(affordable(_BENCH_CYCLES, design.interval, len(x)))
+    return run_bench(design, x[few], expected[few], folder)
 
 
 def check_controls(
@@ -58,7 +68,7 @@ def check_controls(
     x: integers, shape (batch, *input shape), of which CONTROL_VECTORS are used. progress: called
     with how many of how many are done.
     """
-    x = x[-CONTROL_VECTORS:]
+    x = x[-affordable(_CONTROL_CYCLES, cycles(graph, plan).interval, CONTROL_VECTORS) :]
     expected = evaluate(graph, x)
     found = mistakes(graph, x)
     total = len(KINDS) * len(engines)

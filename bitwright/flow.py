@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitwright import hls
-from bitwright.checks import FORMS, check_controls, check_hls, check_rtl
+from bitwright.checks import FORMS, check_bench, check_controls, check_hls, check_rtl
 from bitwright.console import Steps
 from bitwright.cost_model import STREAMS, Estimate, Measurement, estimate, make_plan, measure
 from bitwright.cost_model import Cost as Resources
@@ -21,7 +21,6 @@ from bitwright.inputs import Rows, random_vectors
 from bitwright.models.graph import Plan, Target, digest, evaluate, quantise, save
 from bitwright.report import Accuracy, Cost, Cycles, Engine, Lowering, Report, write_json
 from bitwright.rtl_tb import Design, bulk, emit
-from bitwright.rtl_tb.bench import run_bench
 from bitwright.versions import versions
 
 if TYPE_CHECKING:  # torch alone takes seconds to import
@@ -32,14 +31,15 @@ if TYPE_CHECKING:  # torch alone takes seconds to import
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a job can be told. vectors: how many random ones, besides the test rows.
+    """What a job can be told. vectors: how many random ones besides the test rows; see
+    `random_vectors`.
 
     plan: with its own target and clock; one is made without.
     """
 
     target: Target = "xc7"
     clock_mhz: float = 200.0
-    vectors: int = 10_000
+    vectors: int | None = None
     seed: int = 0
     plan: Plan | None = None
 
@@ -99,7 +99,7 @@ def run(
             step.result = str(engines[engine])
     design = designs["rtl"]
     with steps.step("cocotb bench") as step:
-        bench = run_bench(design, x, expected, folder=out / "sim" / "rtl")
+        bench = check_bench(design, x, expected, out / "sim" / "rtl")
         step.result = f"{len(bench.passed)} tests passed, {len(bench.failed)} failed"
     with steps.step("deliberate mistakes") as step:
         controls = check_controls(graph, plan, x, progress=step.progress)

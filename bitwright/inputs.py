@@ -12,6 +12,8 @@ from bitwright.models.graph import Graph, IntArray
 
 MAX_DATA_BYTES = 8 << 30
 
+_RANDOM_ELEMENTS = 10_000_000  # of the largest tensor, over all random vectors
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rows:
@@ -78,11 +80,20 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return shape
 
 
-def random_vectors(graph: Graph, count: int, seed: int = 0) -> IntArray:
+def affordable(budget: int, each: int, most: int) -> int:
+    """How many vectors of `each` cycles (or other work) a budget pays for: 16 to `most`."""
+    return max(min(16, most), min(most, budget // max(each, 1)))
+
+
+def random_vectors(graph: Graph, count: int | None = None, seed: int = 0) -> IntArray:
     """Uniformly random inputs over the whole input type, shape (count, *input shape).
 
-    Raises InputError for a count below 1.
+    count: 10,000 without, or fewer of large tensors, which take an engine longer. Raises InputError
+    for a count below 1.
     """
+    if count is None:
+        largest = max(value.size for value in graph.values.values())
+        count = affordable(_RANDOM_ELEMENTS, largest, 10_000)
     if count < 1:
         raise InputError(f"{count} random vectors: give at least 1")
     kind = graph.input.type

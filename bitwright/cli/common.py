@@ -44,7 +44,7 @@ def labels_of(text: str | None) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-def vectors_for(graph: "Graph", data: Path | None, count: int) -> "IntArray":
+def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArray":
     """The rows of a data file, quantised, and random vectors behind them."""
     import numpy as np
 

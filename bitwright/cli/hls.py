@@ -35,7 +35,7 @@ def hls(
         float, typer.Option("--clock", min=1, max=2000, help="Clock in MHz that HLS aims at.")
     ] = 200.0,
     data: DataOption = None,
-    vectors: VectorsOption = 10_000,
+    vectors: VectorsOption = None,
     controls: ControlsOption = False,
     build: Annotated[
         bool, typer.Option("--build", help="Synthesise with the vendor's tool on the PATH.")

@@ -27,7 +27,12 @@ DataOption = Annotated[
     typer.Option(help="Test rows: .npz with x and, for the accuracy, y. Random ones without.",
                  show_default=False),
 ]  # fmt: skip
-VectorsOption = Annotated[int, typer.Option(help="Random vectors, besides those of --data.")]
+VectorsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Random vectors, besides those of --data.", show_default="10,000, fewer if large"
+    ),
+]
 TargetOption = Annotated[
     Target | None, typer.Option(help="Device family.", show_default="xc7, or the plan's")
 ]

@@ -72,7 +72,7 @@ def verify(
         Path, typer.Option("--out", "-o", help="Folder of the compiled simulation and the waves.")
     ] = Path("out/verify"),
     data: DataOption = None,
-    vectors: VectorsOption = 10_000,
+    vectors: VectorsOption = None,
     bench: Annotated[
         bool, typer.Option(help="Run the cocotb bench: pauses, packets, a reset on the way.")
     ] = True,
@@ -100,11 +100,10 @@ def verify(
       bitwright verify out/graph out/rtl --data test.npz --vectors 1000000 --no-bench
       bitwright verify out/graph out/rtl --waves   # then: gtkwave out/verify/waves.fst
     """
-    from bitwright.checks import check_rtl
+    from bitwright.checks import check_bench, check_rtl
     from bitwright.console import Steps
     from bitwright.models.graph import evaluate, load
     from bitwright.rtl_tb import bulk, inject
-    from bitwright.rtl_tb.bench import run_bench
     from bitwright.tables import engines_table
 
     known = load(graph)
@@ -125,7 +124,7 @@ def verify(
     found = None
     if bench:
         with steps.step("cocotb bench"):
-            found = run_bench(emitted, x, expected, folder=out / "sim")
+            found = check_bench(emitted, x, expected, out / "sim")
     upsets = None
     if faults:
         with steps.step("flip bits") as step:

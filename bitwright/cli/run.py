@@ -46,7 +46,7 @@ def run(
         ),
     ] = None,
     data: DataOption = None,
-    vectors: VectorsOption = 10_000,
+    vectors: VectorsOption = None,
     plan: PlanOption = None,
     target: TargetOption = None,
     clock: ClockOption = None,
