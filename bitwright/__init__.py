@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         trace,
     )
     from bitwright.models.lower import compare, load_model, lower
+    from bitwright.models.lower.onnx import lower_onnx
     from bitwright.rtl_tb import Design, bulk, emit, load_design
 
 _ORIGINS = {
@@ -46,6 +47,7 @@ _ORIGINS = {
         "trace",
     ),
     "bitwright.models.lower": ("compare", "load_model", "lower"),
+    "bitwright.models.lower.onnx": ("lower_onnx",),
     "bitwright.rtl_tb": ("Design", "bulk", "emit", "load_design"),
 }
 _WHERE = {name: module for module, names in _ORIGINS.items() for name in names}
@@ -71,6 +73,7 @@ __all__ = [
     "load_model",
     "load_rows",
     "lower",
+    "lower_onnx",
     "make_plan",
     "measure",
     "models",

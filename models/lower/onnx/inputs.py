@@ -108,7 +108,8 @@ class Input:
                 "or add the constant to the data and not in the network"
             )
         self._arrival = wire
-        shape, made = wire.place.shape, (wire.place.size,)
+        shape = wire.place.shape
+        made: tuple[int, ...] = (wire.place.size,)
         if self._is_image(shape) and self._channels_last:
             made = shape
         elif self._is_image(shape):
