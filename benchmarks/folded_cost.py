@@ -7,6 +7,8 @@ writes cost_model/data/folded.json, and `errors` shows how far the estimates are
 import argparse
 import csv
 import json
+import math
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +17,15 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from bitwright.cost_model import Cost, measure
-from bitwright.cost_model.blends import EXPECTED, amounts_cost, certain
+from bitwright.cost_model import STREAMS as BETWEEN
+from bitwright.cost_model import Cost, estimate, find_plan, measure
+from bitwright.cost_model.blends import EXPECTED, amounts_cost, certain, logic
 from bitwright.cost_model.cells import KINDS, Amounts
 from bitwright.cost_model.streamed import between, block_parts
 from bitwright.models.graph import (
     Conv2d,
     Dense,
+    Engine,
     Folded,
     Graph,
     IntType,
@@ -30,16 +34,19 @@ from bitwright.models.graph import (
     Plan,
     SumPool,
     Target,
+    Unrolled,
     Window,
 )
 from bitwright.models.graph.build import Builder
 from bitwright.models.graph.cycles import sized
+from bitwright.models.zoo import random_cnn
 from bitwright.rtl_tb import emit
 
 FILE = Path("cost_model/data/folded.csv")
 TARGETS: tuple[Target, ...] = ("xc7", "ecp5", "ice40")
 COLUMNS = ("point", "target", "tool", "lut", "ff", "carry", "dsp", "bram")
 STREAMS = "streams"
+NETWORKS_FILE = Path("cost_model/data/folded_networks.csv")
 FITTED_FILE = Path("cost_model/data/folded.json")
 HOLD = 0.03
 """How strongly numbers are held to what is expected, in units of one row's relative error."""
@@ -158,7 +165,7 @@ def measured(points: tuple[Point, ...], known: list[Row]) -> Iterator[Row]:
             with tempfile.TemporaryDirectory() as folder:
                 design = emit(graph, Plan({"y": point.engine}, target), Path(folder) / "rtl")
                 tops = {"y": design.modules["y"], STREAMS: design.top}
-                found = measure(design.files, tops, target, jobs=1)
+                found = measure(design.files, tops, target, jobs=2)
             yield Row(point.name, target, found.tool, found.nodes["y"])
             yield Row(f"{point.name}/{STREAMS}", target, found.tool, found.nodes[STREAMS])
 
@@ -178,10 +185,11 @@ def parts(row: Row) -> Amounts:
     name, _, streams = row.point.partition("/")
     point = next(p for p in POINTS if p.name == name)
     graph = point.graph()
-    made = sized(graph, Plan({"y": point.engine}, row.target))
+    plan = Plan({"y": point.engine}, row.target)
+    made = sized(graph, plan)
     if streams:
         return between(graph, row.target, made)
-    found = block_parts(graph, row.target, made.blocks[0], made.blocks[0].steps[0])
+    found = block_parts(graph, plan, made.blocks[0], made.blocks[0].steps[0])
     assert isinstance(found, Amounts)
     return found
 
@@ -196,7 +204,8 @@ def fitted(rows: list[Row], what: str) -> dict[str, float]:
         measured = row.cost.as_dict()[what]
         rest = measured - certain(part, row.target).as_dict()[what]
         scale = max(measured, 20)
-        matrix.append([part.logic.get(kind, 0) / scale for kind in KINDS])
+        amounts = logic(part, row.target)
+        matrix.append([amounts[kind] / scale for kind in KINDS])
         goal.append(rest / scale)
     near = np.diag(HOLD / np.maximum(expected, 0.1))
     numbers, _ = nnls(np.vstack([matrix, near]), np.concatenate([goal, near @ expected]))
@@ -224,9 +233,10 @@ def errors(rows: list[Row]) -> None:
             cost = amounts_cost(parts(row), target).as_dict()
             for what, measured in row.cost.as_dict().items():
                 kind = STREAMS if row.point.endswith(STREAMS) else "node"
-                if measured or cost[what]:
-                    error = cost[what] / measured - 1 if measured else float("inf")
-                    seen.setdefault(f"{kind} {what}", []).append(error)
+                if measured:
+                    seen.setdefault(f"{kind} {what}", []).append(cost[what] / measured - 1)
+                elif what in ("dsp", "bram") and cost[what]:
+                    seen.setdefault(f"{kind} {what}", []).append(math.inf)
             shown = ", ".join(f"{w} {cost[w]}/{m}" for w, m in row.cost.as_dict().items() if m)
             print(f"{target} {row.point}: {shown}")
         for what, found in sorted(seen.items()):
@@ -237,15 +247,107 @@ def errors(rows: list[Row]) -> None:
             )
 
 
+def networks() -> dict[str, tuple[Graph, float]]:
+    """Networks that no number was fitted to, each with the rate that it is planned for."""
+    return {
+        "cnn4": (random_cnn(name="cnn4"), 20_000.0),
+        "binary": (
+            random_cnn(
+                (12, 12, 2), (8,), weight_bits=1, activation_bits=1, residual=True,
+                form="threshold", name="binary",
+            ),
+            20_000.0,
+        ),
+        "depthwise": (
+            random_cnn(
+                (10, 10, 4), (8, 12), weight_bits=2, activation_bits=3, depthwise=True,
+                pooling="sum", name="depthwise",
+            ),
+            10_000.0,
+        ),
+    }  # fmt: skip
+
+
+def held_out(done: set[tuple[str, str]]) -> Iterator[dict[str, object]]:
+    """Estimate beside measurement, node by node, of each network on each target."""
+    for target in TARGETS:
+        for name, (graph, rate) in networks().items():
+            if (name, target) in done:
+                continue
+            plan = find_plan(graph, target, 200.0, target_fps=rate)
+            estimated = estimate(graph, plan)
+            with tempfile.TemporaryDirectory() as folder:
+                design = emit(graph, plan, Path(folder) / "rtl")
+                tops = {**design.modules, BETWEEN: design.top}
+                found = measure(design.files, tops, target, jobs=2)
+            for node, cost in estimated.nodes.items():
+                real = found.nodes.get(node, Cost()).as_dict()
+                counts = {f"{what}_estimated": n for what, n in cost.as_dict().items()}
+                counts |= {f"{what}_measured": n for what, n in real.items()}
+                yield {"network": name, "target": target, "tool": found.tool, "node": node,
+                       "engine": str(plan.engines.get(node, "")), **counts}  # fmt: skip
+
+
+def check() -> None:
+    """Measure the networks that are missing, and print the error of each one's totals."""
+    rows: list[dict[str, object]] = []
+    if NETWORKS_FILE.is_file():
+        with NETWORKS_FILE.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    done = {(str(row["network"]), str(row["target"])) for row in rows}
+    for row in held_out(done):
+        new = not NETWORKS_FILE.is_file()
+        with NETWORKS_FILE.open("a", newline="") as lines:
+            writer = csv.DictWriter(lines, list(row), lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+    summary()
+
+
+def _engine(text: str) -> Engine:
+    """An engine from what it says of itself."""
+    numbers = [int(n) for n in re.findall(r"\d+", text)]
+    return Folded(*numbers) if text.startswith("folded") else Unrolled(*(numbers or [0]))
+
+
+def comparisons() -> Iterator[tuple[str, Target, dict[str, int], dict[str, int]]]:
+    """Network, target, and its totals as estimated today and as measured."""
+    with NETWORKS_FILE.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for target in TARGETS:
+        for name, (graph, _) in networks().items():
+            mine = [row for row in rows if (row["network"], row["target"]) == (name, target)]
+            if mine:
+                engines = {row["node"]: _engine(row["engine"]) for row in mine if row["engine"]}
+                total = estimate(graph, Plan(engines, target)).total.as_dict()
+                real = {w: sum(int(row[f"{w}_measured"]) for row in mine) for w in total}
+                yield name, target, total, real
+
+
+def summary() -> None:
+    """Print the error of every network."""
+    for name, target, total, real in comparisons():
+        told = [
+            f"{what} {n:,} / {real[what]:,} ({n / max(real[what], 1) - 1:+.1%})"
+            for what, n in total.items()
+            if n or real[what]
+        ]
+        print(f"{target} {name}: {', '.join(told)}")
+
+
 def main() -> None:
-    """Measure what is missing, fit, or show the errors."""
+    """Measure what is missing, fit, show the errors, or check whole networks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["measure", "fit", "errors"])
+    parser.add_argument("what", choices=["measure", "fit", "errors", "check"])
     what = parser.parse_args().what
     if what == "measure":
         for row in measured(POINTS, read()):
             append(row)
             print(row.point, row.target, row.cost.as_dict(), flush=True)
+        return
+    if what == "check":
+        check()
         return
     rows = read()
     if what == "fit":

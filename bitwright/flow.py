@@ -6,7 +6,7 @@ compiled simulations and synthesised modules are found where they were left.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,10 +180,13 @@ def random_rows(lowered: "Lowered", count: int = 1000) -> Rows:
 def measure_design(
     design: Design, target: Target, progress: Callable[[int, int], None]
 ) -> Measurement:
-    """Every layer's module synthesised by itself, and what lies between them."""
+    """Every layer's module synthesised by itself, and what lies between them.
+
+    Three copies of a design are three times what one is measured to be.
+    """
     done = 0
     tops = dict(design.modules)
-    if design.framed:
+    if design.framed or (design.plan is not None and design.plan.redundancy > 1):
         tops[STREAMS] = design.top
 
     def one_more(node: str, cached: bool) -> None:
@@ -191,7 +194,14 @@ def measure_design(
         done += 1
         progress(done, len(tops))
 
-    return measure(design.files, tops, target, progress=one_more)
+    found = measure(design.files, tops, target, progress=one_more)
+    if design.plan is None or design.plan.redundancy == 1:
+        return found
+    nodes = {
+        name: part if name == STREAMS else part.scaled(design.plan.redundancy)
+        for name, part in found.nodes.items()
+    }
+    return replace(found, nodes=nodes)
 
 
 def cost(estimated: Estimate, measured: Measurement | None = None) -> Cost:

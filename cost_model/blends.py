@@ -13,7 +13,6 @@ from importlib import resources
 
 from bitwright.cost_model.cells import KINDS, Amounts
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.formulas import lookup_luts
 from bitwright.cost_model.targets import COEFFICIENTS
 from bitwright.models.graph import Target
 
@@ -25,6 +24,7 @@ EXPECTED: Mapping[str, tuple[float, float]] = {
     "masked": (0.7, 0.0), "tree": (1.0, 0.3), "sum": (1.2, 0.3), "product": (1.2, 0.3),
     "sign": (0.4, 0.0), "equal": (0.7, 0.0), "largest": (1.5, 0.3), "pooled": (1.0, 0.3),
     "fifo": (1.2, 0.0), "select": (0.4, 0.0), "compare": (0.7, 0.3), "shift": (0.5, 0.0),
+    "deep": (3.0, 0.0),
 }  # fmt: skip
 """Tables and carry cells a bit, from first principles: what a fit without rows would give."""
 
@@ -46,15 +46,22 @@ def blend(target: Target) -> Blend:
 
 
 def certain(part: Amounts, target: Target) -> Cost:
-    """What needs no fit: registers, blocks, and the tables of memories."""
-    lookup = COEFFICIENTS[target].lookup
-    return part.known + Cost(lut=round(sum(lookup_luts(t, lookup) for t in part.tables)))
+    """What needs no fit: registers, blocks, and memories that are one table a bit."""
+    inputs = COEFFICIENTS[target].lookup.inputs
+    return part.known + Cost(lut=sum(int((t.reads <= inputs).sum()) for t in part.tables))
+
+
+def logic(part: Amounts, target: Target) -> dict[str, float]:
+    """How much of each of KINDS there is, the deep memories counted in a target's tables."""
+    inputs = COEFFICIENTS[target].lookup.inputs
+    deep = sum(float(t.parts[inputs][t.reads > inputs].sum()) for t in part.tables)
+    return {kind: part.logic.get(kind, 0.0) for kind in KINDS} | {"deep": deep}
 
 
 def amounts_cost(part: Amounts, target: Target) -> Cost:
     """The cells of a part."""
-    numbers = blend(target)
+    numbers, amounts = blend(target), logic(part, target)
     return certain(part, target) + Cost(
-        lut=round(sum(numbers.lut[kind] * n for kind, n in part.logic.items())),
-        carry=round(sum(numbers.carry[kind] * n for kind, n in part.logic.items())),
+        lut=round(sum(numbers.lut[kind] * n for kind, n in amounts.items())),
+        carry=round(sum(numbers.carry[kind] * n for kind, n in amounts.items())),
     )

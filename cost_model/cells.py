@@ -34,6 +34,7 @@ KINDS = (
     "select",  # bits that are selected by address
     "compare",  # bits that are compared with variables
     "shift",  # bits that a register holds or takes
+    "deep",  # parts of read-only memories that are deeper than a table
 )
 """Kinds of logic, in the order of the numbers in data/folded.csv's fit."""
 
@@ -138,10 +139,15 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
     # Places that only move by whole rows have constant bits below.
     whole = (row_words & -row_words).bit_length() - 1
     places = 2 * place + 2 * max(place - whole, 0)  # written, read; the oldest row, the read row
-    places += (columns > 1) * 2 * place
-    counted = span + (rows > 1) * 2 * span + (kernel[0] > 1 or sweep.window.pads) * span
+    places += 2 * place if columns > 1 else (sweep.groups > 1) * place
+    counted = (
+        span
+        + (rows > 1) * (1 + (kernel[0] > 1)) * span
+        + (kernel[0] > 1 or sweep.window.pads) * span
+    )
     counted += sweep.window.pads * 2 * column
-    flags = 6 + sweep.window.pads
+    # Of a window that never moves, Yosys keeps a place that cannot change.
+    flags = 6 + sweep.window.pads + ((rows, columns) == (1, 1)) * (place + 3)
     logic = {
         "window": 1, "loop": accesses + passes, "row": counted, "place": places,
         "masked": width * sweep.window.pads,
@@ -152,7 +158,8 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
 
 def fifo(target: Target, width: int, depth: int) -> Amounts:
     """A bw_fifo."""
-    counters = 2 * bits(depth + 1) + 2 * bits(depth)
+    # Yosys reads it a cycle early, and keeps the address of what is written meanwhile.
+    counters = 2 * bits(depth + 1) + 3 * bits(depth)
     control = Amounts(Cost(ff=counters + 2), {"fifo": counters + 2})
     return control + ram(target, width, depth, registered=False)
 
@@ -187,9 +194,13 @@ def products(
     acc_width: int,
     biased: int,
     signed: bool,
+    constant: bool = True,
 ) -> Amounts:
-    """A bw_matvec. biased: the different bits of the constants that sums begin with."""
-    binary = weight_width == 1 and in_width == 1 and not signed
+    """A bw_matvec. biased: the different bits of the constants that sums begin with.
+
+    constant: the weights are, so that what signs leave out of a product is in those.
+    """
+    binary = constant and weight_width == 1 and in_width == 1 and not signed
     each = lanes * terms
     known, logic = Cost(), {}
     if binary:
@@ -205,15 +216,30 @@ def products(
         logic = {"tree": float(lanes * tree_bits(terms, addend))}
         if weight_width == 1:
             logic["sign"] = each * (in_width + 1)
+            if not constant:  # a negation is an addition
+                logic["tree"] += each * (in_width + 1)
         elif is_block_product(target, factor if signed else in_width, weight_width):
             known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
         else:
             logic["product"] = each * in_width * weight_width
     logic["sum"] = lanes * acc_width
     summed = min(summed, acc_width)
-    known += Cost(ff=lanes * (acc_width + summed) + biased + 4)
+    known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
     # A multiplier of tables is a tree of its rows.
     return Amounts(known, logic, levels=bits(terms) + bits(weight_width) + 1)
+
+
+def loader(width: int, depth: int, beats: int) -> Amounts:
+    """A bw_loader of a memory, in a stream of so many beats of 32 bits."""
+    parts = math.ceil(width / 32)
+    counters = bits(beats + 1) + bits(parts + 1) + bits(depth)
+    known = Cost(ff=counters + bits(depth) + width + 1)
+    return Amounts(known, {"loop": counters, "row": bits(beats + 1)})
+
+
+def voters(width: int) -> Amounts:
+    """A bw_vote: a table a bit, and half a one to compare."""
+    return Amounts(Cost(lut=width + math.ceil(width / 2)))
 
 
 def pool(lanes: int, in_width: int, out_width: int, largest: bool) -> Amounts:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bitwright.cost_model.blends import amounts_cost
-from bitwright.cost_model.cells import Amounts
+from bitwright.cost_model.cells import Amounts, voters
 from bitwright.cost_model.cost import Cost, Estimate
 from bitwright.cost_model.features import Addition, Contest, Features, Steps, Wires, features
 from bitwright.cost_model.formulas import critical_path, depth, node_cost
@@ -11,6 +11,7 @@ from bitwright.cost_model.lookups import Tables
 from bitwright.cost_model.streamed import STREAMS, between, block_parts
 from bitwright.cost_model.targets import COEFFICIENTS, Delays
 from bitwright.models.graph import Cycles, Graph, Node, Plan, Target, Unrolled, cycles
+from bitwright.models.graph.any_weights import with_any_weights
 from bitwright.models.graph.cycles import sized, timing
 from bitwright.models.graph.plan import is_wiring
 from bitwright.models.graph.streams import is_streamed, latency
@@ -26,6 +27,8 @@ def estimate(graph: Graph, plan: Plan) -> Estimate:
     Raises GraphError where the plan is not for this graph.
     """
     plan.check(graph)
+    if plan.redundancy == 3:
+        return _three_times(graph, estimate(graph, replace(plan, redundancy=1)))
     if is_streamed(graph, plan):
         return _streamed(graph, plan)
     found = cycles(graph, plan)
@@ -43,17 +46,26 @@ def estimate(graph: Graph, plan: Plan) -> Estimate:
 def _streamed(graph: Graph, plan: Plan) -> Estimate:
     made = sized(graph, plan)
     found = timing(graph, made).cycles
+    graph = with_any_weights(graph, plan.loadable)
     coefficients = COEFFICIENTS[plan.target]
     nodes = {node.name: Cost() for node in graph.nodes}
     slowest_ns = 0.0
     for block in made.blocks:
         for step in block.steps:
-            part = block_parts(graph, plan.target, block, step)
+            part = block_parts(graph, plan, block, step)
             stages = latency(step.node, plan.engines[step.node.name])
             nodes[step.node.name], ns = part_cost(part, stages, plan.target)
             slowest_ns = max(slowest_ns, ns)
     nodes[STREAMS] = amounts_cost(between(graph, plan.target, made), plan.target)
     return _estimate(plan, nodes, found, max(slowest_ns, coefficients.delays.register))
+
+
+def _three_times(graph: Graph, once: Estimate) -> Estimate:
+    """Three copies and a vote, which is on whole tensors at most."""
+    nodes = {name: cost.scaled(3) for name, cost in once.nodes.items()}
+    vote = amounts_cost(voters(graph.output.bits), once.target)
+    nodes[STREAMS] = nodes.get(STREAMS, Cost()) + vote
+    return replace(once, nodes=nodes)
 
 
 def part_cost(part: Amounts | Features, stages: int, target: Target) -> tuple[Cost, float]:

@@ -70,6 +70,9 @@ FORMS: Mapping[Target, tuple[Form, ...]] = {
 _ROM: Mapping[Target, float] = {"xc7": 1 / 64, "xcup": 1 / 64, "ecp5": 1 / 16, "ice40": 1 / 16}
 _RAM = 1.0
 
+_TRANSPARENT = 6.0
+"""Points for what passes a word on that is written where it is read: only FIFOs need it."""
+
 
 @cache
 def memory(target: Target, width: int, depth: int, *, written: bool, registered: bool) -> Memory:
@@ -78,11 +81,14 @@ def memory(target: Target, width: int, depth: int, *, written: bool, registered:
     written: it has a write port; otherwise its contents are fixed. registered: a word is read from
     a register that follows the memory, which memory blocks need.
     """
-    best, least = Memory("logic"), width * depth * (_RAM if written else _ROM[target])
+    # Logic of a fixed memory has all the words that its address can say.
+    whole = depth if written else 1 << (depth - 1).bit_length()
+    best, least = Memory("logic"), width * whole * (_RAM if written else _ROM[target])
     for form in FORMS[target]:
         if (form.kind == "tables" and not written) or (form.kind == "block" and not registered):
             continue
         cost, cells, parts = _cells(form, width, depth, written)
+        cost += 0 if registered else _TRANSPARENT
         if cost < least:
             best, least = Memory(form.kind, cells, cells * form.luts, parts), cost
     return best

@@ -89,7 +89,7 @@ def _within(
         math.inf if max_lut is None else max_lut,
         math.inf if max_bram is None else max_bram,
     )
-    for _ in range(_MOST_TRIES):
+    for again in range(1, _MOST_TRIES + 1):
         plan = with_engines(empty, _solved(empty, ways, limits, asked, fps is None))
         if fps is None and asked.lut == asked.bram == math.inf:
             return plan
@@ -101,8 +101,8 @@ def _within(
         # What lies between the parts is known only now: leave room for it.
         limits = _Limits(
             limits.cycles * asked.cycles / found.ii if found.ii > asked.cycles else limits.cycles,
-            limits.lut - max(over[0], 0),
-            limits.bram - max(over[1], 0),
+            limits.lut - max(over[0], 0) * again,
+            limits.bram - max(over[1], 0) * again,
         )
     raise InputError(
         f"graph {graph.name}: the nearest plan takes {found.ii:,} cycles a tensor, {cost.lut:,} "
@@ -115,16 +115,15 @@ def _solved(
     empty: Plan, ways: Sequence[Part], limits: _Limits, asked: _Limits, fastest: bool
 ) -> list[Candidate]:
     """One candidate of every part within the limits. Raises InputError where there is none."""
-    for part in ways:
-        quickest = min(candidate.cycles for candidate in part.candidates)
-        if quickest > limits.cycles:
-            clock = empty.clock_mhz * quickest / limits.cycles
-            rate = empty.clock_mhz * 1e6 / quickest
-            raise InputError(
-                f"node {part.name} takes {quickest:,} cycles at its most parallel, and the rate "
-                f"leaves {limits.cycles:,.4g}: at {empty.clock_mhz:g} MHz at most {rate:,.1f} a "
-                f"second are possible; for more, a clock of {clock:,.0f} MHz"
-            )
+    quickest = {part.name: min(one.cycles for one in part.candidates) for part in ways}
+    name = max(quickest, key=lambda n: quickest[n])
+    if quickest[name] > limits.cycles:
+        rate = empty.clock_mhz * 1e6 / quickest[name]
+        raise InputError(
+            f"node {name} takes {quickest[name]:,} cycles at its most parallel, and the rate "
+            f"leaves {asked.cycles:,.4g}: at {empty.clock_mhz:g} MHz at most {rate:,.1f} a second "
+            "are possible; ask for that, or for a faster clock"
+        )
     kept = [
         Part(part.nodes, tuple(c for c in part.candidates if c.cycles <= limits.cycles))
         for part in ways

@@ -24,11 +24,13 @@ from bitwright.models.graph import (
     IntType,
     Lookup,
     MaxPool,
+    Plan,
     Requantize,
     SumPool,
     Target,
     Threshold,
     decode,
+    loading,
     weight_width,
 )
 from bitwright.models.graph.plan import is_depthwise
@@ -49,26 +51,37 @@ STREAMS = "(streams)"
 """The name of what lies between the nodes; no node can be called that."""
 
 
-def block_parts(graph: Graph, target: Target, block: Block, step: Step) -> Amounts | Features:
+def block_parts(graph: Graph, plan: Plan, block: Block, step: Step) -> Amounts | Features:
     """A node of a block: what its cells are, or the features of hardware without any memory."""
     first = isinstance(block.head, Sweep) and block.steps[0] is step
     sweep = block.head if first and isinstance(block.head, Sweep) else None
-    return node_parts(graph, target, step, sweep)
+    beats = loading(graph, plan).beats if step.node.name in plan.loadable else 0
+    return node_parts(graph, plan.target, step, sweep, load_beats=beats)
 
 
 def node_parts(
-    graph: Graph, target: Target, step: Step, sweep: Sweep | None, exact: bool = True
+    graph: Graph,
+    target: Target,
+    step: Step,
+    sweep: Sweep | None,
+    *,
+    exact: bool = True,
+    load_beats: int = 0,
 ) -> Amounts | Features:
     """A node behind a window (`sweep`) or without one.
 
     exact: look at the contents of the memory of weights, rather than take it for a random one.
+    load_beats: of the stream that loads the weights at run time; 0 where they are constants.
     """
     node = step.node
     op = node.op
     source = graph.values[node.inputs[0]]
     if sweep is not None:
         if isinstance(op, Dense | Conv2d):
-            return product(op, sweep, step, source.type, node.output.type, target, exact)
+            types = source.type, node.output.type
+            if load_beats:
+                return _loadable(op, sweep, step, *types, target, load_beats)
+            return product(op, sweep, step, *types, target, exact)
         assert isinstance(op, MaxPool | SumPool)
         view = cells.window(target, sweep, step.takes * source.type.width, addressed=False)
         largest = isinstance(op, MaxPool)
@@ -141,6 +154,29 @@ def product(
     )
 
 
+def _loadable(
+    op: Dense | Conv2d,
+    sweep: Sweep,
+    step: Step,
+    kind: IntType,
+    made: IntType,
+    target: Target,
+    load_beats: int,
+) -> Amounts:
+    """A folded product whose weights and biases are written by a stream."""
+    simd, pe = step.takes, step.makes
+    width = weight_width(op.weights)
+    found = cells.window(target, sweep, simd * kind.width, addressed=True)
+    for word, depth in (
+        (pe * simd * width, sweep.passes * sweep.accesses),
+        (pe * made.width, sweep.passes),
+    ):
+        found += cells.ram(target, word, depth) + cells.loader(word, depth, load_beats)
+    return found + cells.products(
+        target, pe, simd, kind.width, width, made.width, pe * made.width, kind.signed, False
+    )
+
+
 def weight_words(op: Dense | Conv2d, sweep: Sweep, pe: int, simd: int) -> IntArray:
     """Weights in the order of their use: (passes, accesses, lanes, terms)."""
     matrix = decode(op.weights)
@@ -191,12 +227,14 @@ def from_memory(
     found = counter + cells.rom(target, op.multiplier.reshape(steps, lanes), factor)
     found += cells.rom(target, bias.reshape(steps, lanes), constant)
     logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
-    known = Cost(ff=lanes * (kind.width + made.width) + 3)
+    known = Cost(ff=lanes * made.width + 3)
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
     if cells.is_block_product(target, kind.width, factor):
         known += Cost(dsp=lanes * cells.multiplier_blocks(target, kind.width + 1, factor))
+        if target == "ecp5":  # Yosys puts the registers around a Xilinx multiplier into its block
+            known += Cost(ff=lanes * (2 * kind.width + factor))
     else:
-        known += Cost(ff=lanes * (kind.width + factor))
+        known += Cost(ff=lanes * (2 * kind.width + factor))
         logic["product"] = float(lanes * kind.width * factor)
     return found + Amounts(known, logic)
 

@@ -1,0 +1,138 @@
+"""Plans for any graph: valid, as fast as asked, within budgets, and refused with what would do."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from bitwright.cost_model import STREAMS, estimate, find_plan, make_plan, node_cycles
+from bitwright.cost_model.candidates import parts
+from bitwright.models.errors import GraphError, InputError
+from bitwright.models.graph import TARGETS, Folded, Graph, Plan, Target, Unrolled, cycles
+from bitwright.models.zoo import random_cnn, random_mlp
+
+SMALL = {"shape": (6, 6, 3), "channels": (4, 6), "weight_bits": 2, "activation_bits": 2}
+
+
+def network(**changes: object) -> Graph:
+    return random_cnn(**{**SMALL, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"residual": True},
+        {"depthwise": True, "pooling": "sum"},
+        {"weight_bits": 1, "activation_bits": 1, "form": "threshold", "decide": True},
+        {"pooling": "none", "padding": False},
+    ],
+)
+def test_any_image_network_gets_a_plan(target: Target, changes: dict[str, object]) -> None:
+    graph = network(**changes)
+    plan = make_plan(graph, target)
+    plan.check(graph)
+    found = estimate(graph, plan)
+    assert (found.latency, found.ii) == (cycles(graph, plan).latency, cycles(graph, plan).interval)
+    assert found.total.lut <= 20_000
+    assert list(found.nodes) == [*(node.name for node in graph.nodes), STREAMS]
+    assert max(node_cycles(graph, plan).values()) <= found.ii
+
+
+def test_vectors_stay_unrolled() -> None:
+    plan = make_plan(random_mlp((8, 8, 4), (4, 3), (4, 3)), "xc7")
+    assert all(isinstance(engine, Unrolled) for engine in plan.engines.values())
+
+
+def test_a_rate_is_reached_as_cheaply_as_possible() -> None:
+    graph = random_cnn(residual=True)
+    costs = []
+    for rate in (1_000, 10_000, 100_000):
+        plan = find_plan(graph, "xc7", 100.0, target_fps=rate)
+        found = estimate(graph, plan)
+        assert 100e6 / found.ii >= rate
+        costs.append(found.total.lut)
+    assert costs == sorted(costs) and costs[0] < costs[-1]
+
+
+def test_no_single_layer_can_be_cheaper_at_the_rate() -> None:
+    """What the integer program chose against every other folding of each layer."""
+    graph = network()
+    most = 100e6 / 100_000
+    plan = find_plan(graph, "xc7", 100.0, target_fps=100_000)
+    for part in parts(graph, "xc7", 100.0):
+        taken = next(c for c in part.candidates if c.engines[part.name] == plan.engines[part.name])
+        assert taken.cycles <= most
+        others = [c for c in part.candidates if c.cycles <= most]
+        assert taken.price <= 1.001 * min(c.price for c in others)
+
+
+def test_a_budget_gives_the_fastest_plan_in_it() -> None:
+    graph = random_cnn()
+    smallest = estimate(graph, find_plan(graph, "xc7", target_fps=1.0)).total.lut
+    intervals = []
+    for budget in (smallest + 100, 2 * smallest, 4 * smallest):
+        found = estimate(graph, find_plan(graph, "xc7", max_lut=budget))
+        assert found.total.lut <= budget
+        intervals.append(found.ii)
+    assert intervals == sorted(intervals, reverse=True) and intervals[0] > intervals[-1]
+
+
+def test_memory_blocks_are_a_budget_too() -> None:
+    graph = random_mlp((128, 64, 10), (4, 4), (4, 4))
+    free = estimate(graph, find_plan(graph, "ecp5", target_fps=5e4))
+    assert free.total.bram > 0
+    few = estimate(graph, find_plan(graph, "ecp5", target_fps=5e4, max_bram=free.total.bram - 1))
+    assert few.total.bram < free.total.bram
+
+
+def test_big_vectors_are_folded_on_demand() -> None:
+    graph = random_mlp((784, 128, 10), (1, 1), (1, 1), form="threshold")
+    plan = find_plan(graph, "xc7", 200.0, target_fps=100_000)
+    assert isinstance(plan.engines["fc0"], Folded)
+    found = estimate(graph, plan)
+    assert 200e6 / found.ii >= 100_000 and found.total.lut < 8000
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"target_fps": 5e7}, r"node conv0 takes 324 cycles at its most parallel.*617,284\.0 a"),
+        ({"max_lut": 100}, r"needs [\d,]+ look-up tables, [\d,]+ more than the 100 allowed"),
+        ({"target_fps": 1e5, "max_lut": 100}, r"at that rate on xc7 needs [\d,]+ look-up tables"),
+        ({"target_fps": 0.0}, r"a rate of 0.0 tensors a second"),
+        ({"max_bram": -1}, r"at most -1 memory blocks"),
+    ],
+)
+def test_what_cannot_be_is_refused(limits: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_plan(network(), "xc7", 200.0, **limits)  # type: ignore[arg-type]
+
+
+def test_the_refusal_says_what_would_do() -> None:
+    graph = network()
+    with pytest.raises(InputError) as refused:
+        find_plan(graph, "xc7", max_lut=100)
+    enough = re.search(r"needs ([\d,]+)", str(refused.value))
+    assert enough is not None
+    lut = int(enough[1].replace(",", ""))
+    found = estimate(graph, find_plan(graph, "xc7", max_lut=lut + 200))  # and the FIFOs between
+    assert found.total.lut <= lut + 200
+
+
+def test_refuses_an_unknown_target_or_clock() -> None:
+    for graph in (network(), random_mlp((8, 8, 4), (4, 3), (4, 3))):
+        with pytest.raises(GraphError, match="target 'max10' is not one of xc7"):
+            make_plan(graph, "max10")  # type: ignore[arg-type]
+        with pytest.raises(GraphError, match="is outside 1"):
+            find_plan(graph, "xc7", 0.0, target_fps=1.0)
+
+
+def test_more_parallel_is_faster_and_larger() -> None:
+    graph = network()
+    plan = make_plan(graph, "xc7")
+    slow = Plan({**plan.engines, "conv1": Folded(1, 1), "conv1_act": Folded(1)}, "xc7")
+    assert estimate(graph, slow).ii > estimate(graph, plan).ii
+    assert estimate(graph, slow).total.lut < estimate(graph, plan).total.lut
+    other = replace(plan, target="ice40")
+    assert estimate(graph, other).total.dsp == 0
