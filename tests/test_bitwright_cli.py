@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bitwright import cli
-from bitwright.models.graph import load, save
-from bitwright.models.zoo import random_cnn
+from bitwright.models.graph import Plan, Unrolled, load, save, save_plan
+from bitwright.models.zoo import random_cnn, random_mlp
 from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
@@ -134,6 +134,21 @@ def test_rtl(bitwright: Command, graph: Path, tmp_path: Path) -> None:
     engines = said["plan"]["engines"]
     assert said["latency"] == sum(engine["stages"] for engine in engines.values())
     assert set(engines) == {node.name for node in load(graph).nodes}
+
+
+def test_verify_flips_bits(bitwright: Command, tmp_path: Path) -> None:
+    mlp = random_mlp((3, 3, 2), (4, 3), (4, 3), density=1.0)
+    save(mlp, tmp_path / "mlp")
+    engines = {node.name: Unrolled(1) for node in mlp.nodes}
+    save_plan(Plan(engines, redundancy=3), tmp_path / "plan.json")
+    bitwright("rtl", tmp_path / "mlp", "--plan", tmp_path / "plan.json", "-o", tmp_path / "rtl")
+    command = ["verify", tmp_path / "mlp", tmp_path / "rtl", "-o", tmp_path / "verify", "--vectors",
+               50, "--no-bench", "--faults", 300, "--json"]  # fmt: skip
+    upsets = bitwright(*command)["upsets"]
+    assert upsets["tried"] == 300 and upsets["shown"] == 0 < upsets["noticed"]
+    voter = tmp_path / "rtl" / "lib" / "bw_vote.sv"
+    voter.write_text(voter.read_text().replace("data_o = (a_i & b_i)", "data_o = a_i"))
+    assert bitwright(*command, code=1)["upsets"]["shown"] > 0
 
 
 def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:
