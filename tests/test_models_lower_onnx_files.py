@@ -1,5 +1,6 @@
 """ONNX files from strangers: whatever is in them, the answer is a message."""
 
+import itertools
 import os
 import random
 from pathlib import Path
@@ -11,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bitwright.models.errors import BitwrightError, InputError, StorageError, UnsupportedError
 from bitwright.models.graph import evaluate, quantise
-from bitwright.models.lower.onnx import lower_onnx, tensors
+from bitwright.models.lower.onnx import branches, constants, lower_onnx, tensors
 from bitwright.models.lower.onnx.refusals import UNFORESEEN
 
 FUZZED = int(os.environ.get("BITWRIGHT_FUZZ", "300"))
@@ -183,6 +184,29 @@ def test_constants_cannot_grow_without_limit(tmp_path: Path) -> None:
                      extra=(big, column, row))  # fmt: skip
         with pytest.raises(UnsupportedError, match=r"'grow'.*elements"):
             lower_onnx(saved(made, tmp_path))
+
+
+def test_doubling_again_and_again_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty nodes that double an activation, or a constant: 2^60 elements from one kilobyte."""
+    monkeypatch.setattr(branches, "MAX_PLACES", 1 << 14)  # quicker than the real limits
+    monkeypatch.setattr(constants, "MAX_FOLDED", 1 << 14)
+    for first, axis in (("q", 1), ("weights", 0)):
+        names = [first, *(f"d{i}" for i in range(60))]
+        doubling = [helper.make_node("Concat", [a, a], [b], name=b, axis=axis)
+                    for a, b in itertools.pairwise(names)]  # fmt: skip
+        last = [helper.make_node("Add", ["q", names[-1]], ["y"])]
+        nodes = [*head(), *doubling, *(last if first == "weights" else tail(names[-1]))]
+        with pytest.raises(UnsupportedError, match=r"'d\d+'.*elements"):
+            lower_onnx(saved(model(nodes), tmp_path))
+
+
+def test_a_large_image_from_a_small_file_is_refused(tmp_path: Path) -> None:
+    kernel = numpy_helper.from_array(np.ones((64, 1, 1, 1), np.float32), "kernel")
+    conv = helper.make_node("Conv", ["q", "kernel"], ["y"], name="conv")
+    with pytest.raises(UnsupportedError, match=r"'conv'.*elements"):
+        lower_onnx(saved(model([*head(), conv], (1, 1, 512, 512), extra=(kernel,)), tmp_path))
 
 
 def external(folder: Path, location: str, **more: str) -> Path:

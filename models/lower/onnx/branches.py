@@ -9,6 +9,7 @@ from bitwright.models.lower import joins
 from bitwright.models.lower.onnx.attributes import integer
 from bitwright.models.lower.onnx.images import flat, image, out_of_image
 from bitwright.models.lower.onnx.network import Node
+from bitwright.models.lower.onnx.tensors import MAX_PLACES, check_shape
 from bitwright.models.lower.onnx.wires import Wire, computed
 
 
@@ -36,6 +37,8 @@ def concat(node: Node, wires: Sequence[Wire], name: str) -> Wire:
     axis += (rank + 1) * (axis < 0)
     if any(wire.place.ndim != rank for wire in wires) or axis != 1:
         raise UnsupportedError(f"joins along axis {axis}: only channels (axis 1) can be joined")
+    sizes = sum(wire.place.size for wire in wires)
+    check_shape((sizes,), "its output", MAX_PLACES)
     edges = [computed(wire) for wire in wires]
     if rank == 1:
         edges = [flat(edge, f"{name}_flat{i}") for i, edge in enumerate(edges)]

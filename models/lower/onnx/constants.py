@@ -13,7 +13,7 @@ from bitwright.models.errors import UnsupportedError
 from bitwright.models.lower.onnx.attributes import axes, integer, integers
 from bitwright.models.lower.onnx.network import Node
 from bitwright.models.lower.onnx.quantised_constants import bipolar, clip, linear, quant
-from bitwright.models.lower.onnx.tensors import Array, check_shape
+from bitwright.models.lower.onnx.tensors import MAX_FOLDED, Array, check_shape
 from bitwright.models.lower.onnx.values import Constant
 
 
@@ -27,7 +27,7 @@ def fold(node: Node, inputs: Sequence[Constant | None]) -> Constant:
             made = _fold(node, list(inputs))
     except (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError) as error:
         raise UnsupportedError(f"cannot be computed in advance: {error}") from None
-    check_shape(made.values.shape, "its output")
+    check_shape(made.values.shape, "its output", MAX_FOLDED)
     return made
 
 
@@ -129,7 +129,7 @@ def _computed(node: Node, given: list[Array]) -> Array:
     if node.op in _UNARY:
         return np.asarray(_UNARY[node.op](given[0]))
     if node.op in _BINARY and len(given) == 2:
-        check_shape(np.broadcast_shapes(given[0].shape, given[1].shape), "its output")
+        check_shape(np.broadcast_shapes(given[0].shape, given[1].shape), "its output", MAX_FOLDED)
         return np.asarray(_BINARY[node.op](given[0], given[1]))
     match node.op:
         case "Cast":
@@ -138,11 +138,11 @@ def _computed(node: Node, given: list[Array]) -> Array:
                 raise UnsupportedError(f"casts to type {to}: only numbers can be computed with")
             return given[0].astype(_TYPES[to])
         case "Concat":
-            check_shape((sum(one.size for one in given),), "its output")
+            check_shape((sum(one.size for one in given),), "its output", MAX_FOLDED)
             return np.concatenate(given, integer(node, "axis", 0))
         case "Gather":
             axis = integer(node, "axis", 0)
-            check_shape((given[0].size * max(given[1].size, 1),), "its output")
+            check_shape((given[0].size * max(given[1].size, 1),), "its output", MAX_FOLDED)
             return np.take(given[0], given[1].astype(np.int64), axis)
         case "Slice":
             return given[0][slices(node, given[1:], given[0].ndim)]
@@ -157,7 +157,7 @@ def _computed(node: Node, given: list[Array]) -> Array:
 
 def _filled(node: Node, given: list[Array]) -> Array:
     shape = tuple(int(n) for n in given[-1].ravel())
-    check_shape(shape, "its output")
+    check_shape(shape, "its output", MAX_FOLDED)
     if node.op == "Expand":
         return np.array(np.broadcast_to(given[0], np.broadcast_shapes(given[0].shape, shape)))
     value = node.attributes.get("value", np.zeros(1, np.float32))

@@ -15,7 +15,7 @@ from bitwright.models.lower.onnx.images import flat, image, out_of_image, reshap
 from bitwright.models.lower.onnx.names import Names
 from bitwright.models.lower.onnx.network import Node
 from bitwright.models.lower.onnx.pools import window_of
-from bitwright.models.lower.onnx.tensors import Array
+from bitwright.models.lower.onnx.tensors import MAX_PLACES, Array, check_shape
 from bitwright.models.lower.onnx.values import MAX_BITS, Constant
 from bitwright.models.lower.onnx.wires import Wire, computed, per_channel, real_numbers, whole
 
@@ -112,6 +112,7 @@ def dense(node: Node, wire: Wire, name: str, matrix: Constant, add: Constant | N
             f"multiplies {features} features with a matrix of shape {matrix.values.shape}: give "
             "(features, outputs)"
         )
+    check_shape((*wire.shape[:-1], matrix.values.shape[1]), "its output", MAX_PLACES)
     made = weights(matrix, 1)
     if wire.place.ndim == 1:
         edge = flat(edge, f"{name}_flat")
@@ -149,6 +150,8 @@ def conv(node: Node, wire: Wire, name: str, kernel: Constant, add: Constant | No
     wire, edge = image(wire, edge, f"{name}_image")
     window = window_of(node, wire, values.shape[2:], wire.padding)
     made = weights(kernel, 0)
+    rows, columns = window.output(*edge.value.shape[:2])
+    check_shape((values.shape[0], rows, columns), "its output", MAX_PLACES)
     edge = linear.conv(
         edge, name, made.codec, made.scale, bias(add, edge, made.scale), window, groups
     )

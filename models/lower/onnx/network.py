@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from bitwright.models.errors import InputError, StorageError, UnsupportedError
-from bitwright.models.lower.onnx.tensors import Array, Store, check_shape, text
+from bitwright.models.lower.onnx.tensors import MAX_PLACES, Array, Store, check_shape, text
 
 MAX_FILE_BYTES = 1 << 29
 """Of the model file itself; larger weights belong into external data."""
@@ -246,7 +246,7 @@ def _input_shape(name: str, value: ValueInfoProto, file: Path) -> tuple[int, ...
             f"the input {name[:80]!r} of {file} has shape ({dims}): export it with a batch "
             "and fixed sizes behind it"
         )
-    check_shape(shape[1:], f"the input {name[:80]!r}")
+    check_shape(shape[1:], f"the input {name[:80]!r}", MAX_PLACES)
     return shape[1:]
 
 

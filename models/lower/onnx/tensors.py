@@ -23,6 +23,12 @@ MAX_ELEMENTS = 1 << 28
 MAX_BYTES = 1 << 32
 """Of all tensors of a model together, after decoding."""
 
+MAX_PLACES = 1 << 22
+"""Elements of one activation: an image of 256 x 256 with 64 channels."""
+
+MAX_FOLDED = 1 << 27
+"""Elements of all constants together that are computed in advance."""
+
 MAX_AXES = 8
 
 _BYTES: dict[int, str] = {
@@ -160,12 +166,12 @@ def text(stored: str | bytes) -> str:
     return stored.decode("utf-8", "replace") if isinstance(stored, bytes) else stored
 
 
-def check_shape(shape: tuple[int, ...], name: str) -> None:
+def check_shape(shape: tuple[int, ...], name: str, most: int = MAX_ELEMENTS) -> None:
     """Refuse a shape with negative or too many axes or elements. Raises UnsupportedError."""
-    if len(shape) > MAX_AXES or any(n < 0 for n in shape) or _product(shape) > MAX_ELEMENTS:
+    if len(shape) > MAX_AXES or any(n < 0 for n in shape) or _product(shape) > most:
         raise UnsupportedError(
-            f"{name} has shape {_short(shape)}: at most {MAX_AXES} axes and {MAX_ELEMENTS:,} "
-            "elements can be lowered"
+            f"{name} has shape {_short(shape)}: at most {MAX_AXES} axes and {most:,} elements can "
+            "be lowered"
         )
 
 

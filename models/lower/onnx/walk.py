@@ -18,7 +18,7 @@ from bitwright.models.lower.onnx.names import Names
 from bitwright.models.lower.onnx.network import Network, Node
 from bitwright.models.lower.onnx.quantised_constants import along_axis
 from bitwright.models.lower.onnx.refusals import about, remedy
-from bitwright.models.lower.onnx.tensors import Array
+from bitwright.models.lower.onnx.tensors import MAX_FOLDED, Array
 from bitwright.models.lower.onnx.values import Constant
 from bitwright.models.lower.onnx.wires import NO_PADDING, Wire, computed
 from bitwright.models.lower.output import Output
@@ -35,6 +35,7 @@ class Walk:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._names = Names()
+        self._folded = 0
         self.input = Input(network, self._names)
         self._tensors: dict[str, Tensor] = {
             name: Constant(values) for name, values in network.constants.items()
@@ -72,7 +73,7 @@ class Walk:
         known = [one for one in given if not isinstance(one, Wire)]
         output = node.outputs[0]
         if len(known) == len(given):
-            return {output: fold(node, known)}
+            return {output: self._fold(node, known)}
         first = given[0]
         if isinstance(first, Wire) and len(known) == len(given) - 1:
             if node.op in ("TopK", "ArgMax"):
@@ -80,6 +81,16 @@ class Walk:
             if node.op == "Shape":
                 return {output: shape_of((1, *first.shape))}
         return {output: self._wire(node, given)}
+
+    def _fold(self, node: Node, known: Sequence[Constant | None]) -> Constant:
+        made = fold(node, known)
+        self._folded += made.values.size
+        if self._folded > MAX_FOLDED:
+            raise UnsupportedError(
+                f"is where constants computed in advance exceed {MAX_FOLDED:,} elements: fold the "
+                "model's constants first"
+            )
+        return made
 
     def _tensor(self, name: str) -> Tensor | None:
         if not name:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import IntArray
 from bitwright.models.lower.edges import Edge
-from bitwright.models.lower.onnx.tensors import Array
+from bitwright.models.lower.onnx.tensors import MAX_PLACES, Array, check_shape
 
 Padding = tuple[int, int, int, int]
 """Zeros around an image: top, left, bottom, right."""
@@ -61,7 +61,8 @@ class Wire:
 
 
 def whole(shape: tuple[int, ...]) -> IntArray:
-    """Every element at its own position, in C order."""
+    """Every element at its own position, in C order. Raises UnsupportedError for too many."""
+    check_shape(shape, "its output", MAX_PLACES)
     return np.arange(math.prod(shape)).reshape(shape)
 
 
