@@ -42,9 +42,14 @@ WEIGHTS: Mapping[str, dict[str, object]] = {
     "tiled_p4": {"weights": "tiled", "compression": 4},
     "tiled_p8": {"weights": "tiled", "compression": 8},
     "tiled_p16": {"weights": "tiled", "compression": 16},
+    # The honest baselines: as many stored bits, in fewer neurons that are all different.
+    "binary_h32": {"weights": "tiled", "compression": 1, "hidden": 32},
+    "binary_h16": {"weights": "tiled", "compression": 1, "hidden": 16},
 }
+CIFAR = ("float", "binary", "tiled_p4", "tiled_p8", "tiled_p16")
 RATES = (4, 3, 2, 1)
 KINDS = ("uniform", "bitplanes")
+CALIBRATION_ROWS = 32
 TUNING_ROWS = 5_000
 """Training rows of the one epoch after bottlenecks were put in: short, as recipes say."""
 
@@ -104,9 +109,11 @@ def jobs() -> Iterator[Job]:
         every[network] = [Training(network, "float", FLOAT)]
         for weights in ("binary", "tiled_p4", "tiled_p8"):
             every[network] += [Training(network, weights, bits) for bits in (FLOAT, 8, 4)]
+        if network == "mnist_mlp":
+            every[network] += [Training(network, f"binary_h{n}", 4) for n in (32, 16)]
         yield from every[network]
     yield from _tunings(every["mnist_cnn"][0])
-    short = [Training("cifar10_resnet18_short", weights, FLOAT) for weights in WEIGHTS]
+    short = [Training("cifar10_resnet18_short", weights, FLOAT) for weights in CIFAR]
     yield from short
     yield from _tunings(short[0])
     yield from (Estimation(row) for row in every["mnist_mlp"] if row.activations != FLOAT)
@@ -118,8 +125,8 @@ def _tunings(start: Training) -> Iterator[Tuning]:
             yield Tuning(start, kind, rate)
 
 
-def bits_per_weight(model: nn.Module) -> float:
-    """Stored bits by weights, exactly: a tile's signs once, a float's 32; no biases and scales."""
+def stored_bits(model: nn.Module) -> tuple[int, int]:
+    """(bits, weights) of all layers: a tile's signs once, a float's 32; no biases and scales."""
     stored = weights = 0
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
@@ -127,7 +134,7 @@ def bits_per_weight(model: nn.Module) -> float:
             tiled = isinstance(layer, TiledLinear | TiledConv2d)
             stored += size // layer.copies if tiled else FLOAT * size
             weights += size
-    return stored / weights
+    return stored, weights
 
 
 def luts(model: nn.Module, data: Dataset) -> int:
@@ -176,13 +183,15 @@ class Campaign:
         recipe = job.recipe_file()
         data = self.data(recipe.data)
         model, reached, seconds = self.trained(job)
+        bits, weights = stored_bits(model)
         return {
             "row": job.name,
             "network": job.recipe,
-            "weights": "float" if job.weights == "float" else "binary",
+            "weights": job.weights,
             "p": "" if job.weights == "float" else recipe.arguments["compression"],
             "activations": job.activations,
-            "bits_per_weight": round(bits_per_weight(model), 4),
+            "stored_bits": bits,
+            "bits_per_weight": round(bits / weights, 4),
             "accuracy": round(reached, 4),
             **self._origin(recipe, data, recipe.training.epochs, seconds),
         }
@@ -193,7 +202,7 @@ class Campaign:
         model = load_model(recipe.model, RUNS / job.start.name / "weights.pt", recipe.arguments)
         if job.start not in self._starts:
             self._starts[job.start] = accuracy(model, data.x_test, data.y_test)
-        calibration = [torch.from_numpy(data.x_train[:256])]
+        calibration = [torch.from_numpy(data.x_train[:CALIBRATION_ROWS])]
         made, report = insert(model, calibration, rate=job.rate, kinds=(job.kind,), source_bits=8)
         before = accuracy(made, data.x_test, data.y_test)
         rows = TUNING_ROWS
@@ -248,9 +257,13 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def add_row(path: Path, row: Mapping[str, object]) -> None:
-    """Append to a table, written anew beside it: a kill leaves the old table or the new one."""
+    """A table with a row more, in the order of `jobs`; a kill leaves the old table or the new one.
+
+    The row takes the place of one of its name.
+    """
     rows: list[Mapping[str, object]] = [r for r in read_table(path) if r["row"] != row["row"]]
-    rows.append(row)
+    order = {job.name: i for i, job in enumerate(jobs()) if table_of(job) == path}
+    rows = sorted([*rows, row], key=lambda r: order.get(str(r["row"]), len(order)))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as file:

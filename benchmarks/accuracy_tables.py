@@ -13,8 +13,15 @@ from pathlib import Path
 from benchmarks.accuracy import RATES, RESULTS, read_table
 
 DOCUMENT = Path("docs/experiments.md")
-WEIGHTS = {"float": "float", "1": "binary", "4": "tiled, p = 4", "8": "tiled, p = 8",
-           "16": "tiled, p = 16"}  # fmt: skip
+WEIGHTS = {
+    "float": "float",
+    "binary": "binary",
+    "tiled_p4": "tiled, p = 4",
+    "binary_h32": "binary, 32 neurons",
+    "tiled_p8": "tiled, p = 8",
+    "binary_h16": "binary, 16 neurons",
+    "tiled_p16": "tiled, p = 16",
+}
 NETWORKS = {
     "mnist_mlp": "MLP",
     "mnist_cnn": "CNN",
@@ -35,21 +42,23 @@ def tables(folder: Path = RESULTS) -> dict[str, str]:
 
 def _mnist(rows: Sequence[dict[str, str]], luts: dict[str, int]) -> str:
     made = []
-    for network in dict.fromkeys(row["network"] for row in rows):
+    for network in NETWORKS:
         for key, title in WEIGHTS.items():
             found = {
                 row["activations"]: row
                 for row in rows
-                if row["network"] == network and (row["p"] or "float") == key
+                if row["network"] == network and row["weights"] == key
             }
             if not found:
                 continue
             first = next(iter(found.values()))
+            bits = int(first["stored_bits"])
             made.append(
                 [
                     NETWORKS[network],
                     title,
                     f"{float(first['bits_per_weight']):.3f}",
+                    f"{bits:,}",
                     *(
                         _percent(found[a]["accuracy"]) if a in found else ""
                         for a in ("32", "8", "4")
@@ -57,15 +66,15 @@ def _mnist(rows: Sequence[dict[str, str]], luts: dict[str, int]) -> str:
                     *(_count(luts.get(found[a]["row"])) if a in found else "" for a in ("8", "4")),
                 ]
             )
-    head = ["network", "weights", "bits per weight", "float activations", "8 bits", "4 bits",
-            "LUT, 8 bits", "LUT, 4 bits"]  # fmt: skip
+    head = ["network", "weights", "bits per weight", "stored bits", "float activations", "8 bits",
+            "4 bits", "LUT, 8 bits", "LUT, 4 bits"]  # fmt: skip
     return _markdown(head, made)
 
 
 def _cifar10(rows: Sequence[dict[str, str]]) -> str:
     made = [
         [
-            WEIGHTS[row["p"] or "float"],
+            WEIGHTS[row["weights"]],
             f"{float(row['bits_per_weight']):.3f}",
             _percent(row["accuracy"]),
             row["epochs"],
@@ -77,7 +86,7 @@ def _cifar10(rows: Sequence[dict[str, str]]) -> str:
 
 def _bottlenecks(rows: Sequence[dict[str, str]]) -> str:
     made = []
-    for network in dict.fromkeys(row["network"] for row in rows):
+    for network in NETWORKS:
         for rate in RATES:
             found = {
                 r["kind"]: r for r in rows if (r["network"], r["rate"]) == (network, str(rate))
