@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]
 
 from bitwright.cost_model.candidates import Candidate, Part, connections, parts, with_engines
 from bitwright.cost_model.estimate import estimate, unrolled_plan
@@ -194,6 +193,13 @@ def _program(ways: Sequence[Part], limits: _Limits, least_cycles: bool) -> list[
             rows.append(row)
             low.append(-math.inf)
             high.append(0.0)
+    # Only here: vectors are planned without, and it takes half a second to import.
+    from scipy.optimize import (  # type: ignore[import-untyped]
+        Bounds,
+        LinearConstraint,
+        milp,
+    )
+
     found = milp(
         goal,
         integrality=np.array([1] * count + [0]),
