@@ -12,58 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.row import FOLDER, Row, write
-from bitwright.models.graph import (
-    Conv2d,
-    Dense,
-    Engine,
-    Folded,
-    Graph,
-    MaxPool,
-    Plan,
-    Reshape,
-    SumPool,
-    Unrolled,
-    evaluate,
-)
-from bitwright.models.graph.codecs import distinct_outputs
+from bitwright.cost_model import make_plan
+from bitwright.models.graph import Conv2d, Dense, Graph, evaluate
 from bitwright.models.zoo import random_cnn
 from bitwright.rtl_tb import emit
 from bitwright.rtl_tb.bulk import build
 
 IMAGES = 8
-CYCLES = 40_000  # of an image, at most
+CLOCK_MHZ = 100.0
 EMIT_LIMIT_S, BUILD_LIMIT_S, SECONDS_AN_IMAGE, MEMORY_GIB = 30.0, 300.0, 1.0, 8.0
-
-
-def fold(graph: Graph, cycles: int = CYCLES) -> Plan:
-    """Every node as small as keeps it below so many cycles an image: the least pe, then simd."""
-    engines: dict[str, Engine] = {}
-    lanes = 1
-    for node in graph.nodes:
-        source = graph.values[node.inputs[0]]
-        if isinstance(node.op, Dense | Conv2d):
-            inputs = node.op.channels if isinstance(node.op, Conv2d) else source.channels
-            taps = node.op.window.taps if isinstance(node.op, Conv2d) else 1
-            outputs = distinct_outputs(node.op.weights)
-            work = node.output.size // node.output.channels * taps * inputs * outputs
-            options = [(pe, simd) for pe in divisors(outputs) for simd in divisors(inputs)]
-            fitting = [o for o in options if work // (o[0] * o[1]) <= cycles] or options[-1:]
-            pe, simd = min(fitting, key=lambda o: (o[0] * o[1], abs(o[0] - o[1])))
-            engines[node.name], lanes = Folded(pe, simd), pe
-        elif isinstance(node.op, Reshape):
-            engines[node.name] = Unrolled(0)
-        else:
-            pe = max(d for d in divisors(node.output.channels) if d <= lanes)
-            if isinstance(node.op, MaxPool | SumPool):
-                work = node.output.size * node.op.window.taps
-                pe = min(d for d in divisors(node.output.channels) if work // d <= cycles)
-            engines[node.name], lanes = Folded(pe), pe
-    return Plan(engines)
-
-
-def divisors(n: int) -> list[int]:
-    """All of them, ascending."""
-    return [d for d in range(1, n + 1) if n % d == 0]
 
 
 def growth() -> list[Row]:
@@ -72,8 +29,9 @@ def growth() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         for channels in (8, 16, 32, 64, 128, 256):
             graph = random_cnn((16, 16, 8), (channels, channels, 2 * channels), name="net")
+            plan = make_plan(graph, "xc7", CLOCK_MHZ)
             start = time.perf_counter()
-            design = emit(graph, fold(graph), Path(name) / str(channels))
+            design = emit(graph, plan, Path(name) / str(channels))
             seconds.append(time.perf_counter() - start)
             weights.append(sum(_weights(graph)))
             size.append(sum(file.stat().st_size for file in design.files))
@@ -125,9 +83,10 @@ def whole() -> list[Row]:
     graph = lower(cnv().eval(), (3, 32, 32)).graph
     x = np.random.default_rng(0).integers(0, 256, (IMAGES, *graph.input.shape))
     expected = evaluate(graph, x)
+    plan = make_plan(graph, "xc7", CLOCK_MHZ)
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
-        design = emit(graph, fold(graph), Path(name) / "rtl")
+        design = emit(graph, plan, Path(name) / "rtl")
         emitted = time.perf_counter()
         simulator = build(design, Path(name) / "sim")
         built = time.perf_counter()
