@@ -82,8 +82,9 @@ def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amou
     made = memory(target, width, depth, written=True, registered=registered)
     read = width if registered else 0
     if made.kind == "block":
-        select = width * (made.parts - 1)
-        return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
+        passed = 0 if registered else width + 1  # a word that is written where it is read
+        known = Cost(bram=made.cells, ff=bits(made.parts) + passed)
+        return Amounts(known, {"select": width * (made.parts - 1) + passed})
     if made.kind == "tables":
         select = width * (made.parts - 1)
         return Amounts(Cost(lut=made.luts, ff=read), {"select": select})

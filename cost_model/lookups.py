@@ -30,18 +30,19 @@ class Tables:
 def truth_tables(columns: npt.NDArray[np.bool_]) -> Tables:
     """The features of a memory of fixed contents, read by address. columns: (bits, words)."""
     depth = columns.shape[1]
-    whole = 1 << max((depth - 1).bit_length(), 1)
-    reads: list[int] = []
-    parts: dict[int, list[int]] = {inputs: [] for inputs in TABLE_INPUTS}
-    for column in np.pad(columns, ((0, 0), (0, whole - depth))).astype(np.int64):
-        needed = _needed_inputs(column)
-        if needed.ndim == 1 and needed[0] == 0:
-            continue
-        reads.append(needed.ndim)
-        for inputs, found in parts.items():
-            found.append(_parts(needed.ravel(), min(inputs, needed.ndim)))
-    arrays = {k: np.array(found, dtype=np.int64) for k, found in parts.items()}
-    return Tables(np.array(reads, dtype=np.int64), arrays, len(columns))
+    width = max((depth - 1).bit_length(), 1)
+    whole = np.pad(columns, ((0, 0), (0, (1 << width) - depth)))
+    cube = whole.reshape(len(columns), *(2,) * width)
+    axes = range(1, width + 1)
+    reads = np.zeros(len(columns), dtype=np.int64)
+    for axis in axes:
+        differs = np.take(cube, 0, axis) != np.take(cube, 1, axis)
+        reads += differs.any(axis=tuple(range(1, width)))
+    parts = {inputs: np.ones(len(columns), dtype=np.int64) for inputs in TABLE_INPUTS}
+    for inputs, found in parts.items():
+        for i in np.flatnonzero(reads > inputs):
+            found[i] = _parts(whole[i].astype(np.int64), inputs)
+    return Tables(reads, parts, len(columns))
 
 
 def tables(op: Lookup, kind: IntType, elements: int) -> Tables:

@@ -79,13 +79,13 @@ def memory(target: Target, width: int, depth: int, *, written: bool, registered:
     """What becomes of `depth` words of `width` bits.
 
     written: it has a write port; otherwise its contents are fixed. registered: a word is read from
-    a register that follows the memory, which memory blocks need.
+    a register that follows the memory. Where it is not, Yosys reads a cycle early.
     """
     # Logic of a fixed memory has all the words that its address can say.
     whole = depth if written else 1 << (depth - 1).bit_length()
     best, least = Memory("logic"), width * whole * (_RAM if written else _ROM[target])
     for form in FORMS[target]:
-        if (form.kind == "tables" and not written) or (form.kind == "block" and not registered):
+        if form.kind == "tables" and not written:
             continue
         cost, cells, parts = _cells(form, width, depth, written)
         cost += 0 if registered else _TRANSPARENT

@@ -91,7 +91,8 @@ def node_parts(
     lanes = step.takes
     if isinstance(op, Threshold | Requantize | Lookup):
         if needs_memory(op, lanes, source.channels):
-            return from_memory(op, lanes, source.channels, source.type, node.output.type, target)
+            types = source.type, node.output.type
+            return from_memory(op, lanes, source.channels, *types, target, exact)
         rows = np.arange(lanes) % source.channels
         node = replace(node, op=_for_lanes(op, rows))
         reach, made = _for_beat(reach, lanes), _for_beat(made, lanes)
@@ -197,23 +198,30 @@ def from_memory(
     kind: IntType,
     made: IntType,
     target: Target,
+    exact: bool,
 ) -> Amounts:
     """An operation whose constants are read from a memory, beat by beat."""
+
+    def rom(words: IntArray, width: int) -> Amounts:
+        if exact:
+            return cells.rom(target, words, width)
+        return cells.rom_of_shape(target, len(words), words.shape[1] * width)
+
     steps = channels // lanes
     counter = Amounts(Cost(ff=cells.bits(steps)), {"loop": cells.bits(steps)})
     if isinstance(op, Lookup):
         found = counter + Amounts(Cost(ff=lanes * made.width + 2))
         for lane in range(lanes):
-            found += cells.rom(target, op.table[lane::lanes].reshape(-1, 1), made.width)
+            found += rom(op.table[lane::lanes].reshape(-1, 1), made.width)
         return found
     if isinstance(op, Threshold):
         levels = op.thresholds.shape[1]
         clipped = np.clip(op.thresholds, kind.min, kind.max + 1)
         words = clipped.reshape(steps, lanes * levels)
-        found = counter + cells.rom(target, words, kind.width + 1)
+        found = counter + rom(words, kind.width + 1)
         falling = op.step < 0
         other = np.stack([op.base, falling.astype(np.int64)], axis=1).reshape(steps, 2 * lanes)
-        found += cells.rom(target, other, made.width)
+        found += rom(other, made.width)
         logic = {
             "compare": float(lanes * levels * (kind.width + 1)),
             "select": float(lanes * levels), "sum": float(lanes * made.width),
@@ -224,8 +232,8 @@ def from_memory(
     bias = op.bias + half
     factor, constant = _signed_width(op.multiplier), _signed_width(bias)
     summed = max(kind.width + factor, constant) + 1
-    found = counter + cells.rom(target, op.multiplier.reshape(steps, lanes), factor)
-    found += cells.rom(target, bias.reshape(steps, lanes), constant)
+    found = counter + rom(op.multiplier.reshape(steps, lanes), factor)
+    found += rom(bias.reshape(steps, lanes), constant)
     logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
     known = Cost(ff=lanes * made.width + 3)
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))

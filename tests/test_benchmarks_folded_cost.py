@@ -30,8 +30,8 @@ def test_tables_of_engines(target: Target) -> None:
         amounts_cost(parts(row), target).lut / row.cost.lut - 1
         for row in rows(target, streams=False)
     ]
-    assert len(found) >= 15
-    assert np.median(np.abs(found)) < 0.06
+    assert len(found) >= 25
+    assert np.median(np.abs(found)) < 0.08
     assert abs(np.mean(found)) < 0.05
     assert np.percentile(np.abs(found), 90) < 0.2
 
@@ -58,5 +58,5 @@ def test_whole_networks() -> None:
     assert {target for _, target, _, _ in found} >= {"xc7"}
     for name, target, estimated, real in found:
         assert (estimated["dsp"], estimated["bram"]) == (real["dsp"], real["bram"]), (name, target)
-        assert estimated["lut"] == pytest.approx(real["lut"], rel=0.1), (name, target)
+        assert estimated["lut"] == pytest.approx(real["lut"], rel=0.15), (name, target)
         assert estimated["ff"] == pytest.approx(real["ff"], rel=0.05), (name, target)
