@@ -107,7 +107,7 @@ def _bottlenecks(rows: Sequence[dict[str, str]]) -> str:
                     "draw" if a == b else "uniform" if a > b else "bit planes",
                 ]
             )
-    head = ["network", "bits per activation", "float", "uniform, at once", "bit planes, at once",
+    head = ["network", "bits, at most", "float", "uniform, at once", "bit planes, at once",
             "uniform, tuned", "bit planes, tuned", "winner"]  # fmt: skip
     return _markdown(head, made)
 

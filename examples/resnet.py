@@ -1,6 +1,6 @@
 """ResNet-18 for 32 x 32 images, with float, binary or tiled binary weights.
 
-    bitwright train examples/recipes/cifar10_resnet18.toml -o out/train/resnet18
+    bitwright train examples/recipes/cifar10_resnet18.toml --device cuda -o out/train/resnet18
 
 The network of the CIFAR-10 literature: a 3 x 3 stem at full resolution, four stages of two blocks,
 global average pooling. `width` is the channels of the first stage, 64 in the literature; every

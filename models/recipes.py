@@ -116,13 +116,14 @@ def train_recipe(
     *,
     data_folder: str | Path | None = None,
     console: Console | None = None,
+    device: str = "cpu",
 ) -> Run:
     """Train what a recipe says, into a folder; the same call goes on after a kill.
 
     The folder gets weights.pt (a state_dict), network.py (the model with the recipe's arguments),
     test.npz (test rows), training.json and checkpoint.pt; whatever else is in it stays. So
     `bitwright lower out/network.py:network --weights out/weights.pt --data out/test.npz` goes on
-    from there. data_folder: see `load_dataset`.
+    from there. data_folder: see `load_dataset`. device: see `train`.
 
     Raises:
         InputError: the recipe, its network or the data cannot be used.
@@ -131,7 +132,10 @@ def train_recipe(
     recipe = read_recipe(path)
     data = load_dataset(recipe.data, data_folder)
     model = recipe.network()
-    done = train(model, data, recipe.training, checkpoint=out / "checkpoint.pt", console=console)
+    checkpoint = out / "checkpoint.pt"
+    done = train(
+        model, data, recipe.training, checkpoint=checkpoint, console=console, device=device
+    )
     made = Run(
         weights=out / "weights.pt",
         network=out / "network.py",

@@ -113,15 +113,16 @@ def train(
     *,
     checkpoint: Path | None = None,
     console: Console | None = None,
+    device: str = "cpu",
 ) -> Trained:
-    """Train a model in place and leave it in eval mode.
+    """Train a model in place and leave it in eval mode, on the CPU.
 
     checkpoint: a file written after every epoch, from which the same call goes on. console: where
-    a progress bar is drawn; none without.
+    a progress bar is drawn; none without. device: where torch computes, such as "cuda".
 
     Raises:
         InputError: a sparsity for a layer that does not exist, augmentation of what is no image, a
-            loss that is no longer finite.
+            device that torch does not have, a loss that is no longer finite.
         StorageError: a checkpoint of another run, damaged, or that cannot be written.
     """
     pruned = {path: _weight(model, path) for path in recipe.sparsity}
@@ -140,6 +141,7 @@ def train(
         losses = [float(loss) for loss in state["losses"]]
         seconds = float(state["seconds"])
         pruned = {path: _weight(model, path) for path in recipe.sparsity}
+    _move(model, device)
     # Only now: loading a state_dict makes Brevitas create its scale parameters anew.
     optimiser = _optimiser(model, recipe)
     if state is not None:
@@ -177,6 +179,7 @@ def train(
                 save_tensors(checkpoint, stored, "checkpoint")
             bar.update(task, advance=1, loss=f"{losses[-1]:.3f}")
         _settle(model, x, recipe.batch)
+        _move(model, "cpu")
         reached = accuracy(model, data.x_test, data.y_test)
     return Trained(tuple(losses), reached, seconds)
 
@@ -192,8 +195,8 @@ def accuracy(
     right = 0
     with torch.no_grad():
         for first in range(0, len(x), batch):
-            output = model(torch.from_numpy(x[first : first + batch]))
-            right += int((output.argmax(dim=1).numpy() == y[first : first + batch]).sum())
+            output = model(torch.from_numpy(x[first : first + batch]).to(_device(model)))
+            right += int((output.argmax(dim=1).cpu().numpy() == y[first : first + batch]).sum())
     return right / len(x)
 
 
@@ -237,6 +240,7 @@ def _epoch(
     torch.manual_seed(recipe.seed * 1_000_003 + epoch)
     total, order = 0.0, torch.randperm(len(x))
     batches = torch.split(order, recipe.batch)
+    device = _device(model)
     tiled = [m for m in model.modules() if isinstance(m, TiledLinear | TiledConv2d)]
     for i, rows in enumerate(batches):
         done = epoch + i / len(batches)
@@ -244,8 +248,8 @@ def _epoch(
             group["lr"] = _rate(recipe, done)
         for layer in tiled:
             layer.set_progress(done / recipe.epochs)
-        given = _augmented(x[rows], recipe)
-        loss = functional.cross_entropy(model(given), y[rows])
+        given = _augmented(x[rows], recipe).to(device)
+        loss = functional.cross_entropy(model(given), y[rows].to(device))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -291,6 +295,19 @@ def _collect_on(model: nn.Module, collecting: Mapping[str, Mapping[str, Any]]) -
         scale.value.data.copy_(found["value"])
 
 
+def _device(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def _move(model: nn.Module, device: str) -> None:
+    try:
+        model.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # as torch is built
+        raise InputError(
+            f"device {device!r} cannot be used ({str(error).splitlines()[0]}): train on the cpu"
+        ) from None
+
+
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
@@ -317,7 +334,7 @@ def _settle(model: nn.Module, x: torch.Tensor, batch: int) -> None:
         norm.train()
     with torch.no_grad():
         for rows in torch.split(x, max(batch, 256)):
-            model(rows)
+            model(rows.to(_device(model)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
@@ -332,7 +349,7 @@ def _sparsity_now(recipe: Recipe, path: str, epoch: int) -> float:
 def _mask(weight: torch.Tensor, share: float) -> torch.Tensor:
     """1 for the weights to keep: all but the given share of smallest magnitude."""
     smallest = weight.detach().abs().flatten().argsort(stable=True)[: round(share * weight.numel())]
-    mask = torch.ones(weight.numel())
+    mask = torch.ones(weight.numel(), device=weight.device)
     mask[smallest] = 0
     return mask.reshape(weight.shape)
 

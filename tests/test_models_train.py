@@ -188,6 +188,16 @@ def test_tiled_layers_are_told_how_far_training_is() -> None:
     assert 2.5 < layer.power < 3.0
 
 
+def test_a_device_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    for name in ("tpu9", "xpu:7"):
+        with pytest.raises(
+            InputError, match=rf"device '{name}' cannot be used \(.*train on the cpu"
+        ):
+            run(device=name)
+    model, result = run(device="cpu")
+    assert result == run()[1] and next(model.parameters()).device.type == "cpu"
+
+
 def test_accuracy_is_the_same_in_any_batches() -> None:
     model, data = network().eval(), blobs()
     every = {accuracy(model, data.x_test, data.y_test, batch) for batch in (7, 60, 1000)}

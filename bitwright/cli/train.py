@@ -18,6 +18,7 @@ def train(
         Path | None,
         typer.Option(help="Folder of the data set's files.", show_default="$BITWRIGHT_DATA"),
     ] = None,
+    device: Annotated[str, typer.Option(help="Where torch computes, such as cuda.")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Train the network of a recipe; go on where it was stopped.
@@ -37,7 +38,7 @@ def train(
     steps = Steps()
     with steps.step(f"train {recipe.stem}", own_bar=True) as step:
         console = steps.console if steps.console.is_terminal else None
-        made = train_recipe(recipe, out, data_folder=data, console=console)
+        made = train_recipe(recipe, out, data_folder=data, console=console, device=device)
         step.result = f"{100 * made.accuracy:.2f} % of the test set"
     shape = ",".join(map(str, made.input_shape))
     command = (
