@@ -20,7 +20,7 @@ from rich.console import Console
 from torch import nn
 from typing_extensions import assert_never
 
-from bitwright.cost_model import estimate, make_plan
+from bitwright.cost_model import estimate, find_plan, make_plan
 from bitwright.models.checkpoints import save_tensors
 from bitwright.models.data import Dataset
 from bitwright.models.data_files import load_dataset
@@ -34,6 +34,7 @@ RECIPES = Path("examples/recipes")
 RESULTS = Path("docs/results")
 RUNS = Path("out/accuracy")
 TARGET = "xc7"
+CLOCK_MHZ, CYCLES = 100.0, 2_000  # of images: so many cycles each at most
 FLOAT = 32
 
 WEIGHTS: Mapping[str, dict[str, object]] = {
@@ -77,7 +78,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Estimation:
-    """A row of luts.csv: what a trained network would cost with every layer unrolled."""
+    """A row of luts.csv: what a trained network would cost.
+
+    MLPs with every layer unrolled, images folded so that they all are as fast.
+    """
 
     of: Training
 
@@ -116,7 +120,8 @@ def jobs() -> Iterator[Job]:
     short = [Training("cifar10_resnet18_short", weights, FLOAT) for weights in CIFAR]
     yield from short
     yield from _tunings(short[0])
-    yield from (Estimation(row) for row in every["mnist_mlp"] if row.activations != FLOAT)
+    for network in ("mnist_mlp", "mnist_cnn"):
+        yield from (Estimation(row) for row in every[network] if row.activations != FLOAT)
 
 
 def _tunings(start: Training) -> Iterator[Tuning]:
@@ -137,10 +142,15 @@ def stored_bits(model: nn.Module) -> tuple[int, int]:
     return stored, weights
 
 
-def luts(model: nn.Module, data: Dataset) -> int:
-    """The unrolled network's LUTs by the cost model."""
+def cost(model: nn.Module, data: Dataset) -> dict[str, object]:
+    """LUTs, memory blocks and cycles by the cost model."""
     graph = lower(model, data.x_test.shape[1:]).graph
-    return estimate(graph, make_plan(graph, TARGET)).total.lut
+    if all(len(value.shape) == 1 for value in graph.values.values()):
+        plan = make_plan(graph, TARGET)
+    else:
+        plan = find_plan(graph, TARGET, CLOCK_MHZ, target_fps=CLOCK_MHZ * 1e6 / CYCLES)
+    found = estimate(graph, plan)
+    return {"lut": found.total.lut, "bram": found.total.bram, "cycles": found.ii, "target": TARGET}
 
 
 class Campaign:
@@ -175,7 +185,7 @@ class Campaign:
             case Estimation():
                 model, _, _ = self.trained(job.of)
                 data = self.data(job.of.recipe_file().data)
-                return {"row": job.name, "lut": luts(model, data), "target": TARGET}
+                return {"row": job.name, **cost(model, data)}
             case _:
                 assert_never(job)
 

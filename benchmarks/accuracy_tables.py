@@ -32,7 +32,7 @@ NETWORKS = {
 def tables(folder: Path = RESULTS) -> dict[str, str]:
     """Every table by its name, as Markdown."""
     trained = read_table(folder / "accuracy.csv")
-    luts = {row["row"]: int(row["lut"]) for row in read_table(folder / "luts.csv")}
+    luts = {row["row"]: _cost(row) for row in read_table(folder / "luts.csv")}
     return {
         "mnist": _mnist([r for r in trained if r["network"].startswith("mnist")], luts),
         "cifar10": _cifar10([r for r in trained if r["network"].startswith("cifar10")]),
@@ -40,7 +40,7 @@ def tables(folder: Path = RESULTS) -> dict[str, str]:
     }
 
 
-def _mnist(rows: Sequence[dict[str, str]], luts: dict[str, int]) -> str:
+def _mnist(rows: Sequence[dict[str, str]], luts: dict[str, str]) -> str:
     made = []
     for network in NETWORKS:
         for key, title in WEIGHTS.items():
@@ -63,7 +63,7 @@ def _mnist(rows: Sequence[dict[str, str]], luts: dict[str, int]) -> str:
                         _percent(found[a]["accuracy"]) if a in found else ""
                         for a in ("32", "8", "4")
                     ),
-                    *(_count(luts.get(found[a]["row"])) if a in found else "" for a in ("8", "4")),
+                    *(luts.get(found[a]["row"], "") if a in found else "" for a in ("8", "4")),
                 ]
             )
     head = ["network", "weights", "bits per weight", "stored bits", "float activations", "8 bits",
@@ -116,8 +116,9 @@ def _percent(share: str) -> str:
     return f"{100 * float(share):.2f}"
 
 
-def _count(luts: int | None) -> str:
-    return "" if luts is None else f"{luts:,}"
+def _cost(row: dict[str, str]) -> str:
+    blocks = f" and {row['bram']} BRAM" if int(row["bram"]) else ""
+    return f"{int(row['lut']):,}{blocks}"
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
