@@ -25,7 +25,7 @@ def at_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_row_has_a_name_of_its_own_and_a_network() -> None:
     jobs = list(accuracy.jobs())
     names = [(accuracy.table_of(job), job.name) for job in jobs]
-    assert len(set(names)) == len(names) == 27 + 8 + 16
+    assert len(set(names)) == len(names) == 27 + 14 + 16
     stored = {
         job.name: accuracy.stored_bits(job.recipe_file().network())
         for job in jobs
