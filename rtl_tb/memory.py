@@ -17,6 +17,10 @@ import numpy as np
 
 from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
 
+# Words in one case statement. Verilator takes more than linear time for one: 36,875 words took it
+# half a minute, and a hundred thousand did not end.
+_BANK = 4096
+
 Style = Literal["auto", "distributed", "block"]
 
 # The synthesisers' words for a style: Yosys knows no distributed ROM, only logic.
@@ -43,27 +47,43 @@ def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") ->
     words: each `width` bits, as an unsigned number; word 0 is at address 0.
     """
     top, style_words = _address_top(module, words, width), _ROM_STYLES[style]
-    address = top + 1
-    contents = "".join(
-        f"      {address}'d{i}: data_q <= {width}'h{word:x};\n" for i, word in enumerate(words)
-    )
-    if len(words) < 1 << address:
-        contents += "      default: data_q <= 'x;\n"
-    return f"""\
-// {len(words)} words of {width} bits; a word is at data_o one cycle after its address.
-module {module} (
-  input  logic clk_i,
-  input  logic [{top}:0] address_i,
-  output logic [{width - 1}:0] data_o
-);
-  {style_words}logic [{width - 1}:0] data_q;
-  assign data_o = data_q;
-  always_ff @(posedge clk_i) begin
-    {style_words}case (address_i)
-{contents}    endcase
-  end
-endmodule
-"""
+    banks = [words[i : i + _BANK] for i in range(0, len(words), _BANK)]
+    inner = address_width(_BANK) if len(banks) > 1 else top + 1  # bits of the address in a bank
+    lines = [
+        f"// {len(words)} words of {width} bits; a word is at data_o one cycle after its address.",
+        f"module {module} (",
+        "  input  logic clk_i,",
+        f"  input  logic [{top}:0] address_i,",
+        f"  output logic [{width - 1}:0] data_o",
+        ");",
+    ]
+    for b, bank in enumerate(banks):
+        name = f"bank{b}_q" if len(banks) > 1 else "data_q"
+        at = f"address_i[{inner - 1}:0]" if len(banks) > 1 else "address_i"
+        lines += [
+            f"  {style_words}logic [{width - 1}:0] {name};",
+            "  always_ff @(posedge clk_i) begin",
+            f"    {style_words}case ({at})",
+            *(f"      {inner}'d{i}: {name} <= {width}'h{word:x};" for i, word in enumerate(bank)),
+        ]
+        if len(bank) < 1 << inner:
+            lines.append(f"      default: {name} <= 'x;")
+        lines += ["    endcase", "  end"]
+    if len(banks) == 1:
+        lines.append("  assign data_o = data_q;")
+    else:
+        bits = top + 1 - inner
+        lines += [
+            f"  logic [{bits - 1}:0] bank_q;",
+            f"  always_ff @(posedge clk_i) bank_q <= address_i[{top}:{inner}];",
+            "  always_comb begin",
+            "    case (bank_q)",
+            *(f"      {bits}'d{b}: data_o = bank{b}_q;" for b in range(len(banks) - 1)),
+            f"      default: data_o = bank{len(banks) - 1}_q;",
+            "    endcase",
+            "  end",
+        ]
+    return "\n".join([*lines, "endmodule", ""])
 
 
 def loadable(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:

@@ -251,6 +251,11 @@ def streamed() -> Iterator[tuple[Graph, Plan]]:
     right = b.put("right", Folded(2, 4), Dense(b.weights(12, 8, 1), np.arange(8)), x)
     yield b.graph(b.put("sum", Folded(8), Add((2, 5)), y, right)), Plan(b.engines)
 
+    b = Net("deep")  # more words of weights than one table has
+    x = b.input("x", (72,), IntType(3, True))
+    weights = b.weights(72, 64, 2)
+    yield b.graph(b.put("fc", Folded(), Dense(weights, np.arange(64)), x)), Plan(b.engines)
+
 
 STREAMED = {graph.name: (graph, plan) for graph, plan in streamed()}
 
@@ -260,6 +265,7 @@ def test_streamed_hardware_equals_the_reference(tmp_path: Path, name: str) -> No
     graph, plan = STREAMED[name]
     design = emit(graph, plan, tmp_path / "rtl")
     x = vectors(graph.input)[::6]
+    x = x[:: 1 + cycles(graph, plan).interval * len(x) // 2_000_000]
     expected = evaluate(graph, x)
     simulator = build(design, tmp_path / "sim")
     result = simulator.verify(x, expected, paused=300)

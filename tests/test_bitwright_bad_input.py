@@ -54,7 +54,7 @@ def refused(
     ("factory", "said"),
     [
         ("unquantised_layer", "1 (Linear) is not quantised"),
-        ("missing_activation_quantiser", "2 (ReLU) is not quantised"),
+        ("missing_activation_quantiser", "3 (QuantLinear) reads a tensor that is not quantised"),
         ("nan_weights", "nan"),
         ("scale_of_zero", "scale of 0"),
         ("too_many_bits", "17 bits"),

@@ -5,11 +5,11 @@ module streamed_conv_bias (
   output logic [17:0] data_o
 );
   logic [17:0] data_q;
-  assign data_o = data_q;
   always_ff @(posedge clk_i) begin
     case (address_i)
       1'd0: data_q <= 18'h200;
       1'd1: data_q <= 18'h602;
     endcase
   end
+  assign data_o = data_q;
 endmodule

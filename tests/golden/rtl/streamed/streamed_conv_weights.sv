@@ -5,7 +5,6 @@ module streamed_conv_weights (
   output logic [11:0] data_o
 );
   logic [11:0] data_q;
-  assign data_o = data_q;
   always_ff @(posedge clk_i) begin
     case (address_i)
       5'd0: data_q <= 12'ha1f;
@@ -29,4 +28,5 @@ module streamed_conv_weights (
       default: data_q <= 'x;
     endcase
   end
+  assign data_o = data_q;
 endmodule

@@ -5,11 +5,11 @@ module streamed_relu_constants (
   output logic [65:0] data_o
 );
   logic [65:0] data_q;
-  assign data_o = data_q;
   always_ff @(posedge clk_i) begin
     case (address_i)
       1'd0: data_q <= 66'h3a017f8011febdb;
       1'd1: data_q <= 66'h380a8163fcfd7dc;
     endcase
   end
+  assign data_o = data_q;
 endmodule
