@@ -17,7 +17,7 @@ import numpy as np
 from torch import nn
 
 from benchmarks.row import FOLDER
-from bitwright.cost_model import estimate, make_plan
+from bitwright.cost_model import estimate, find_plan
 from bitwright.models.graph import Conv2d, Dense, decode, evaluate, stored_bits
 from bitwright.models.lower import lower
 from bitwright.models.zoo import cnv
@@ -25,7 +25,7 @@ from bitwright.rtl_tb import emit
 from bitwright.rtl_tb.bulk import build
 from examples import mlperf_tiny
 
-TARGET, CLOCK_MHZ, INPUTS = "xc7", 100.0, 6
+TARGET, CLOCK_MHZ, LUTS, INPUTS = "xc7", 100.0, 20_000, 6
 
 Network = tuple[Callable[[], nn.Module], tuple[int, ...]]
 NETWORKS: dict[str, Network] = {
@@ -59,7 +59,7 @@ def measure(name: str) -> Result:
     """Take one network all the way."""
     make, shape = NETWORKS[name]
     graph = lower(make().eval(), shape).graph
-    plan = make_plan(graph, TARGET, CLOCK_MHZ)
+    plan = find_plan(graph, TARGET, CLOCK_MHZ, max_lut=LUTS)
     cost = estimate(graph, plan)
     kind = graph.input.type
     dice = np.random.default_rng(0)
