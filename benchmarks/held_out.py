@@ -22,11 +22,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bitwright.characterise import Subject, measure_networks
+from bitwright.characterise import Limits, Subject, measure, measure_clocks
 from bitwright.console import campaign
 from bitwright.cost_model import find_plan, make_plan
 from bitwright.cost_model.points import Point
-from bitwright.cost_model.rows import DATA, read_rows
+from bitwright.cost_model.rows import DATA, NETWORKS, read_rows
 from bitwright.models.data import Dataset, digits
 from bitwright.models.graph import (
     Conv2d,
@@ -47,14 +47,16 @@ from bitwright.models.zoo import random_mlp
 FOLDER = Path(__file__).parent / "networks"
 ROWS = DATA / "networks.csv"
 TARGETS: tuple[Target, ...] = ("xc7", "ecp5", "ice40", "gowin")
+LARGE = ("digits_w8a6", "digits_float", "jets_w6", "jets_w8", "mlp_jets", "mlp_large")
+"""Measured last, and on the first two targets only: together they take an hour of a core each."""
 
 Make = Callable[[], Graph]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network and how it is planned. mhz: of an unrolled one; fps: of a folded one, with
-    `unrolled` layers in between. large: measured last, and on two targets only.
+    """A network and how it is planned: for a clock of so many MHz, unrolled; or folded, for so many
+    frames a second, with `unrolled` layers in between.
     """
 
     name: str
@@ -62,7 +64,6 @@ class Network:
     mhz: float | None = None
     fps: float | None = None
     unrolled: tuple[str, ...] = ()
-    large: bool = False
 
     @property
     def folder(self) -> Path:
@@ -72,7 +73,7 @@ class Network:
     @property
     def targets(self) -> tuple[Target, ...]:
         """Where it is measured."""
-        return TARGETS[:2] if self.large else TARGETS
+        return TARGETS[:2] if self.name in LARGE else TARGETS
 
     def load(self) -> tuple[Graph, Plan]:
         """The graph and the plan as they are kept."""
@@ -201,13 +202,13 @@ def _trained() -> list[Network]:
         Network("digits_w2a2", d((64, 24, 10), (2, 2), (3, 2), 0.3), mhz=250),
         Network("digits_w3a3", d((64, 20, 16, 10), (3, 3, 3), (4, 3, 3), 0.7, seed=1), mhz=100),
         Network("digits_w6a5", d((64, 12, 10), (6, 5), (5, 5), 0.75, seed=2), mhz=200),
-        Network("digits_w8a6", d((64, 10, 10), (8, 8), (6, 6), 0.8, seed=3), mhz=120, large=True),
+        Network("digits_w8a6", d((64, 10, 10), (8, 8), (6, 6), 0.8, seed=3), mhz=120),
         Network("digits_binary", d((64, 32, 10), (1, 1), (1, 1)), mhz=150),
         Network("digits_tiled", d((64, 48, 10), (1, 4), (2, 2), weights="tiled"), mhz=150),
-        Network("digits_float", d((64, 14, 10), (4, 4), (4, 3), weights="float", seed=4), mhz=200, large=True),
-        Network("jets_w6", j((16, 32, 16, 5), (6, 4, 4), (6, 5, 4), 0.6), mhz=200, large=True),
+        Network("digits_float", d((64, 14, 10), (4, 4), (4, 3), weights="float", seed=4), mhz=200),
+        Network("jets_w6", j((16, 32, 16, 5), (6, 4, 4), (6, 5, 4), 0.6), mhz=200),
         Network("jets_w3", j((16, 24, 12, 5), (3, 3, 3), (5, 3, 3), 0.3, seed=1), mhz=300),
-        Network("jets_w8", j((16, 16, 16, 5), (8, 6, 6), (8, 6, 6), 0.7, seed=2), mhz=80, large=True),
+        Network("jets_w8", j((16, 16, 16, 5), (8, 6, 6), (8, 6, 6), 0.7, seed=2), mhz=80),
         Network("mnist_w2", m((196, 12, 10), (2, 2), (2, 2), 0.8, epochs=6), mhz=150),
         Network("mnist_w3", m((196, 20, 16, 10), (3, 3, 3), (3, 3, 3), 0.85, epochs=6), mhz=200),
     ]  # fmt: skip
@@ -234,16 +235,16 @@ def _random() -> list[Network]:
         Network("mlp_8bit", mlp(17, (16, 12, 6), (8, 8), (8, 8), 0.5, **bell), mhz=150),
         Network("mlp_dense", mlp(18, (20, 16, 8), (3, 5), (6, 3), 1.0, **bell), mhz=300),
         Network("mlp_jets", mlp(19, (16, 64, 32, 32, 5), (6, 4, 3, 4), (6, 5, 4, 4), 0.5),
-                mhz=200, large=True),
+                mhz=200),
         Network("mlp_large", mlp(20, (48, 48, 24, 10), (4, 4, 4), (4, 4, 4), 0.3, **bell, **steps),
-                mhz=150, large=True),
+                mhz=150),
     ]  # fmt: skip
 
 
 def networks() -> list[Network]:
     """All of them, in the order in which they are measured."""
     found = [*_trained(), *_random()]
-    return [n for n in found if not n.large] + [n for n in found if n.large]
+    return sorted(found, key=lambda network: network.name in LARGE)
 
 
 def make(names: Sequence[str]) -> None:
@@ -288,6 +289,17 @@ def shared_layers(points: Sequence[Point]) -> list[str]:
     ]
 
 
+def measure_all(names: Sequence[str], limits: Limits, clocks: bool) -> None:
+    """Measure what is missing, or route it."""
+    chosen = [subject for subject in subjects() if not names or subject.name in names]
+    with campaign("networks") as progress:
+        if clocks:
+            found = measure_clocks(chosen, DATA / "clocks.csv", limits, progress)
+        else:
+            found = measure(chosen, ROWS, NETWORKS, limits, progress)
+    Console().print(f"{found.rows} rows measured, {found.left} left, {found.failed}")
+
+
 def main() -> None:
     """Make, measure, or list."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -296,17 +308,12 @@ def main() -> None:
     parser.add_argument("--target", action="append", default=[], help="some targets only")
     parser.add_argument("--jobs", type=int, default=None, help="processes at a time")
     parser.add_argument("--limit-minutes", type=float, default=None)
+    parser.add_argument("--clocks", action="store_true", help="route instead of counting cells")
     args = parser.parse_args()
     if args.what == "make":
         make(args.names)
     elif args.what == "measure":
-        chosen = [s for s in subjects() if not args.names or s.name in args.names]
-        limit = None if args.limit_minutes is None else 60 * args.limit_minutes
-        with campaign("measure networks") as progress:
-            found = measure_networks(
-                chosen, ROWS, targets=args.target, jobs=args.jobs, limit_s=limit, progress=progress
-            )
-        Console().print(f"{found.rows} rows measured, {found.left} left, {found.failed}")
+        measure_all(args.names, Limits(args.target, args.jobs, args.limit_minutes), args.clocks)
     else:
         show()
 
