@@ -240,7 +240,7 @@ def streamed() -> Iterator[tuple[Graph, Plan]]:
     y = b.conv("conv", Unrolled(2), x, 4, pad=1)
     y = b.clip("relu", Unrolled(1), y, IntType(3, False))
     side = b.conv("side", Unrolled(1), y, 4, kernel=1, groups=2)
-    y = b.put("sum", Unrolled(1), Add((1, 2)), side, y)
+    y = b.put("sum", Unrolled(3), Add((1, 2)), side, y)
     yield b.graph(b.conv("strided", Unrolled(3), y, 3, stride=2, pad=1)), Plan(b.engines)
 
     b = Net("codes")  # vectors too, and an input that branches
