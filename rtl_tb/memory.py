@@ -5,9 +5,9 @@ with a mere warning in most tools, Verilator among them; and one wide literal is
 takes 65,536 bits, Yosys 16,000 characters) or, copied in a loop, unrolled for minutes by Yosys.
 
 Constants are a case statement, which Verilator turns into a table and Yosys into a ROM, both in
-time that is linear in the words. Memories that are written need assignments in an initial block:
-Yosys reads 4,096 of them in 3 s, but 8,192 in 17 s; and Verilator puts them into files
-*__Slow.cpp, which want to be compiled with -O0, five times faster.
+time that is linear in the words. Memories that are written need assignments in initial blocks.
+Yosys takes eight times longer to read those, and Verilator puts them into files *__Slow.cpp, which
+want to be compiled with -O0, five times faster.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,13 @@ import numpy as np
 
 from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
 
-# Words in one case statement. Verilator takes more than linear time for one: 36,875 words took it
-# half a minute, and a hundred thousand did not end.
+# Words in one case statement. Verilator tries all values of the variables that a statement reads to
+# make a table of it: so a bank's address has to be a wire of its own. Read as a part of the whole
+# address, nine banks of 36,875 words took it 10 s; so they take 1.5 s.
 _BANK = 4096
+
+# Words in one initial block: Yosys takes more than linear time for one.
+_BLOCK = 1024
 
 Style = Literal["auto", "distributed", "block"]
 
@@ -57,9 +61,11 @@ def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") ->
         f"  output logic [{width - 1}:0] data_o",
         ");",
     ]
+    at = "inner" if len(banks) > 1 else "address_i"
+    if len(banks) > 1:
+        lines.append(f"  wire [{inner - 1}:0] inner = address_i[{inner - 1}:0];")
     for b, bank in enumerate(banks):
         name = f"bank{b}_q" if len(banks) > 1 else "data_q"
-        at = f"address_i[{inner - 1}:0]" if len(banks) > 1 else "address_i"
         lines += [
             f"  {style_words}logic [{width - 1}:0] {name};",
             "  always_ff @(posedge clk_i) begin",
@@ -93,7 +99,9 @@ def loadable(module: str, words: Sequence[int], width: int, style: Style = "auto
     the old one in simulation, and undefined in hardware.
     """
     top = _address_top(module, words, width)
-    contents = "".join(f"    memory[{i}] = {width}'h{word:x};\n" for i, word in enumerate(words))
+    statements = [f"    memory[{i}] = {width}'h{word:x};\n" for i, word in enumerate(words)]
+    blocks = [statements[i : i + _BLOCK] for i in range(0, len(words), _BLOCK)]
+    contents = "\n".join(f"  initial begin\n{''.join(block)}  end\n" for block in blocks)
     return f"""\
 // {len(words)} words of {width} bits; a word is at data_o one cycle after its address.
 module {module} (
@@ -112,9 +120,7 @@ module {module} (
     data_q <= memory[address_i];
   end
 
-  initial begin
-{contents}  end
-endmodule
+{contents}endmodule
 """
 
 
