@@ -11,11 +11,11 @@ want to be compiled with -O0, five times faster.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
+from bitwright.models.graph.plan import Memory
 
 # Words in one case statement. Verilator tries all values of the variables that a statement reads to
 # make a table of it: so a bank's address has to be a wire of its own. Read as a part of the whole
@@ -25,17 +25,16 @@ _BANK = 4096
 # Words in one initial block: Yosys takes more than linear time for one.
 _BLOCK = 1024
 
-Style = Literal["auto", "distributed", "block"]
-
-# The synthesisers' words for a style: Yosys knows no distributed ROM, only logic.
-_ROM_STYLES: dict[Style, str] = {
+# The synthesisers' words. Yosys knows no distributed ROM, only logic, and looks at the first
+# attribute; for constants Vivado goes by the other.
+_ROM_STYLES: dict[Memory, str] = {
     "auto": "",
-    "distributed": '(* rom_style = "logic" *) ',
+    "lut": '(* ram_style = "registers", rom_style = "distributed" *) ',
     "block": '(* rom_style = "block" *) ',
 }
-_RAM_STYLES: dict[Style, str] = {
+_RAM_STYLES: dict[Memory, str] = {
     "auto": "(* no_rw_check *) ",
-    "distributed": '(* no_rw_check, ram_style = "distributed" *) ',
+    "lut": '(* no_rw_check, ram_style = "distributed" *) ',
     "block": '(* no_rw_check, ram_style = "block" *) ',
 }
 
@@ -45,7 +44,7 @@ def address_width(depth: int) -> int:
     return max(1, (depth - 1).bit_length())
 
 
-def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:
+def rom(module: str, words: Sequence[int], width: int, style: Memory = "auto") -> str:
     """The text of a memory of constants: ports clk_i, address_i and, a cycle later, data_o.
 
     words: each `width` bits, as an unsigned number; word 0 is at address 0.
@@ -92,7 +91,7 @@ def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") ->
     return "\n".join([*lines, "endmodule", ""])
 
 
-def loadable(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:
+def loadable(module: str, words: Sequence[int], width: int, style: Memory = "auto") -> str:
     """As `rom`, with a port to write: write_i, write_address_i, write_data_i.
 
     A word that is written in cycle t is read by an address from t + 1 on; one that is read in t is
