@@ -126,7 +126,7 @@ def product_modules(
     what = f"{pe} channels" if depthwise else f"{pe} outputs at a time, of {simd} inputs at a time"
     note = f"{what}: {sweep.cycles} cycles a tensor."
     if cuts:
-        note += f" {engine.stages} registers before the accumulator."
+        note += f"\n// {engine.stages} registers from the memories to the accumulator."
     text = begin(node, source, step, note, module, loads is not None)
     return {module: text + "\n".join(lines) + "\nendmodule\n", **modules}
 

@@ -833,11 +833,11 @@ def padded() -> Window:
 BROKEN = {
     "fifo without credit": Broken("bw_fifo", "reserved_d < CountWidth'(Depth)", "held_d < CountWidth'(Depth)", Fifo(Width=5, Depth=3)),  # noqa: E501
     "fifo without the word that passes": Broken("bw_fifo", "valid_i && write_q == read_d", "1'b0", Fifo(Width=9, Depth=4, Style="block")),  # noqa: E501
-    "window one row early": Broken("bw_window", "lead_d >= need_d", "lead_d + SpanWidth'(1) >= need_d", padded()),  # noqa: E501
+    "window one row early": Broken("bw_window", "spare_q <= -(SpanWidth'(FirstRows))", "spare_q <= -(SpanWidth'(FirstRows - 1))", padded()),  # noqa: E501
     "window over the room": Broken("bw_window", "(room_i || !pass_last)", "1'b1", padded()),
-    "window with a bubble": Broken("bw_window", "assign issue_o = enough_q", "assign issue_o = enough_q && !(valid_q && last_q)", padded()),  # noqa: E501
+    "window with a bubble": Broken("bw_window", "assign issue_o = (", "assign issue_o = !(valid_q && last_q) && (", padded()),  # noqa: E501
     "window without padding": Broken("bw_window", "column_q >= 0 &&", "", padded()),
-    "window that frees late": Broken("bw_window", "(line_end ? freed : '0)", "(line_end && row_last ? SpanWidth'(Rows) : '0)", Window(Rows=6, Columns=2, KernelRows=2, OutRows=5)),  # noqa: E501
+    "window that frees late": Broken("bw_window", "line_end ? space_q + freed", "line_end && row_last ? space_q + SpanWidth'(Rows)", Window(Rows=6, Columns=2, KernelRows=2, OutRows=5)),  # noqa: E501
     "matvec that forgets the bias": Broken("bw_matvec", "first_sum ?", "0 ?", Matvec(Lanes=1, Terms=2, InWidth=3, WeightWidth=2, AccWidth=9)),  # noqa: E501
     "matvec with an early bias": Broken("bw_matvec", "first_sum = first_q[Extra]", "first_sum = first_q[Extra-1]", Matvec(Lanes=1, Terms=4, InWidth=3, WeightWidth=2, AccWidth=9, Cuts=3)),  # noqa: E501
     "pool that sees the padding": Broken("bw_pool", "inside_i ? value", "1'b1 ? value", Pool(Lanes=1, InWidth=3, InSigned=1, OutWidth=3, Max=1)),  # noqa: E501
