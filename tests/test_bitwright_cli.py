@@ -212,6 +212,9 @@ def test_synth_says_what_it_cannot_route(
     bitwright("synth", graph, design, "--tool", "vivado", code=2)
     bitwright("synth", graph, design, "--tool", "vivado", "--route", code=2)
 
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(bitwright: Command, command: str) -> None:
     said = bitwright(command, "--help")
     assert f"bitwright {command} " in said.split("Examples:")[1]
     assert "--json" in said
