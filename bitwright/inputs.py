@@ -85,6 +85,22 @@ def affordable(budget: int, each: int, most: int) -> int:
     return max(min(16, most), min(most, budget // max(each, 1)))
 
 
+def corner_vectors(graph: Graph) -> IntArray:
+    """Inputs at the corners of the input type, shape (count, *input shape): all the least, all the
+    largest, all nearest to zero, the two extremes in turn, every value in turn, and one extreme at
+    either end.
+    """
+    kind, size = graph.input.type, graph.input.size
+    zero = np.full(size, min(max(0, kind.min), kind.max))
+    turns = np.where(np.arange(size) % 2, kind.min, kind.max)
+    ramp = kind.min + np.arange(size) % (kind.max - kind.min + 1)
+    first, last = zero.copy(), zero.copy()
+    first[0], last[-1] = kind.max, kind.min
+    rows = [np.full(size, kind.min), np.full(size, kind.max), zero, turns,
+            kind.min + kind.max - turns, ramp, first, last]  # fmt: skip
+    return np.array(rows).reshape(-1, *graph.input.shape)
+
+
 def random_vectors(graph: Graph, count: int | None = None, seed: int = 0) -> IntArray:
     """Uniformly random inputs over the whole input type, shape (count, *input shape).
 

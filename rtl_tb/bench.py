@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy.typing as npt
 
 from bitwright.models.errors import InputError, StorageError, ToolError
-from bitwright.models.graph import IntArray
+from bitwright.models.graph import IntArray, Value
 from bitwright.models.graph.reference import check_batch
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.tools import run
@@ -103,14 +103,8 @@ def write_vectors(
     x, expected: integers, shapes (batch, *input shape) and (batch, *output shape). clock, reset:
     names of ports. idle: input ports that are held at zero.
     """
-    for name, tensors, beat, noise in (
-        ("stimulus", x, design.input_beat, True),
-        ("expected", expected, design.output_beat, False),
-    ):
-        beats = pack(tensors.reshape(-1, *beat.shape), beat, noise=noise)[:, ::-1]
-        lines = [f"// {name}: {len(x)} tensors, beats of {beat}, element 0 in the lowest bits"]
-        lines += [row.tobytes().hex() for row in beats]
-        (folder / f"{name}.hex").write_text("\n".join(lines) + "\n")
+    write_beats(folder / "stimulus.hex", x, design.input_beat, noise=True)
+    write_beats(folder / "expected.hex", expected, design.output_beat)
     facts = {
         "clock": clock,
         "reset": reset,
@@ -121,6 +115,17 @@ def write_vectors(
         "framed": design.framed,
     }
     (folder / "bench.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def write_beats(file: Path, tensors: IntArray, beat: Value, *, noise: bool = False) -> None:
+    """Write tensors as hex text, a beat a line, under a line that says so.
+
+    beat: what one beat carries, an equal part of a tensor. noise: as for `pack`.
+    """
+    beats = pack(tensors.reshape(-1, *beat.shape), beat, noise=noise)[:, ::-1]
+    lines = [f"// {len(tensors)} tensors, beats of {beat}, element 0 in the lowest bits"]
+    lines += [row.tobytes().hex() for row in beats]
+    file.write_text("\n".join(lines) + "\n")
 
 
 def _simulate(

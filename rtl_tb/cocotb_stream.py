@@ -1,6 +1,7 @@
 """A cocotb bench for any AXI4-Stream design that makes a tensor of every tensor; it stands alone.
 
-It needs cocotb and a folder of three text files, `../vectors` or what BITWRIGHT_VECTORS names:
+It needs cocotb and a folder of three text files, which BITWRIGHT_VECTORS names or which is called
+`vectors`, beside the bench or one folder up:
 
     stimulus.hex   beats of s_axis_tdata, one a line; a line that begins with // is a comment
     expected.hex   beats of m_axis_tdata
@@ -35,19 +36,23 @@ LOOK_EVERY = 64  # cycles between two looks at whether a test is done; then noth
 Pauses = Iterator[bool]
 Tensors = Sequence[Sequence[int]]  # the beats of each
 
-_FOLDER = Path(os.environ.get("BITWRIGHT_VECTORS") or Path(__file__).parents[1] / "vectors")
-_FACTS = json.loads((_FOLDER / "bench.json").read_text())
+_HERE = Path(__file__).resolve().parent
+FOLDER = Path(
+    os.environ.get("BITWRIGHT_VECTORS")
+    or next(filter(Path.is_dir, (_HERE / "vectors", _HERE.parent / "vectors")))
+)
+_FACTS = json.loads((FOLDER / "bench.json").read_text())
 CLOCK, RESET, IDLE = _FACTS["clock"], _FACTS["reset"], _FACTS["idle"]
 TENSORS, FRAMED = _FACTS["tensors"], _FACTS["framed"]
 LATENCY, INTERVAL = _FACTS["latency"], _FACTS["interval"]
 
 
-def read_beats(name: str) -> Tensors:
+def read_beats(name: str, tensors: int = TENSORS) -> Tensors:
     """The beats in a file, tensor by tensor."""
-    lines = (_FOLDER / name).read_text().splitlines()
+    lines = (FOLDER / name).read_text().splitlines()
     words = [int(line, 16) for line in lines if line and not line.startswith("//")]
-    each, left = divmod(len(words), TENSORS)
-    assert each and not left, f"{name} has {len(words)} beats, which are not {TENSORS} tensors"
+    each, left = divmod(len(words), tensors)
+    assert each and not left, f"{name} has {len(words)} beats, which are not {tensors} tensors"
     return [words[i : i + each] for i in range(0, len(words), each)]
 
 

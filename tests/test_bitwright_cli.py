@@ -17,7 +17,8 @@ from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
-    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck",
+    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "ip", "run",
+    "bottleneck",
 )  # fmt: skip
 
 Command = Callable[..., Any]
