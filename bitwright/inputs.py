@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwright.models.errors import InputError, StorageError
-from bitwright.models.graph import Graph, IntArray
+from bitwright.models.graph import Graph, IntArray, quantise
 
 MAX_DATA_BYTES = 8 << 30
 
@@ -64,6 +64,25 @@ def load_rows(path: Path) -> Rows:
             f"y in {path} must be {len(x)} whole numbers, one a row of x, not {y.dtype}{y.shape}"
         )
     return Rows(made, None if y is None else y.astype(np.int64))
+
+
+def quantised_rows(graph: Graph, path: Path, most: int | None = None) -> IntArray:
+    """The first rows of a data file as the graph's integers, shape (rows, *input shape).
+
+    Images are as the network took them, channels first, or as the graph does, channels last.
+
+    Raises what `load_rows` raises, and InputError for rows of another size.
+    """
+    rows, shape = load_rows(path).x[:most], graph.input.shape
+    if rows[0].size != graph.input.size:
+        raise InputError(
+            f"rows of shape {rows.shape[1:]} in {path} are not what {graph.input} takes: give "
+            f"{graph.input.size} numbers each"
+        )
+    first = (*shape[2:], *shape[:2])  # as the network has an image
+    if len(shape) == 3 and (rows.shape[1:] == first or rows.shape[1:] != shape):
+        rows = np.moveaxis(rows.reshape(len(rows), shape[2], *shape[:2]), 1, -1)
+    return quantise(graph, rows.reshape(-1, *shape))
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

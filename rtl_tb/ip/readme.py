@@ -109,13 +109,17 @@ def _tensor(graph: Graph, value: Value, beats: int) -> str:
     sign = "signed (two's complement)" if value.type.signed else "unsigned"
     shape = " x ".join(map(str, value.shape))
     offset = f" x (integer {port.offset:+g})" if port.offset else " x integer"
-    labels = f"; classes {', '.join(graph.labels)}" if graph.labels and beats else ""
-    if value.name != graph.output.name:
-        labels = ""
     carried = "one beat" if beats == 1 else f"{beats:,} beats"
+    more = ""
+    if value.name == graph.input.name and port.binary:
+        more = f"; 1 stands for reals from {port.scale * (port.offset + 0.5):.9g} on"
+    elif value.name == graph.input.name:
+        more = "; a real becomes the nearest integer, ties to the even one, within the type"
+    elif graph.labels:
+        more = f"; classes {', '.join(graph.labels)}"
     return (
         f"`{value.name}`: {shape} {sign} integers of {value.type.width} bits, {carried}; "
-        f"the real value is {port.scale:.9g}{offset}{labels}"
+        f"the real value is {port.scale:.9g}{offset}{more}"
     )
 
 
