@@ -9,6 +9,7 @@ from bitwright.cli.bottleneck import bottleneck
 from bitwright.cli.characterise import characterise
 from bitwright.cli.cost import estimate, synth
 from bitwright.cli.hls import hls
+from bitwright.cli.ip import ip
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
 from bitwright.cli.plan import plan
@@ -19,7 +20,7 @@ from bitwright.cli.train import train
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (
+COMMANDS = (
     train,
     lower,
     plan,
@@ -28,8 +29,10 @@ for command in (
     rtl,
     verify,
     synth,
+    ip,
     run,
     bottleneck,
     characterise,
-):
+)
+for command in COMMANDS:
     add(command)
