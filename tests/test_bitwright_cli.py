@@ -211,6 +211,9 @@ def test_synth_says_what_it_cannot_route(
     monkeypatch.setenv("PATH", str(tmp_path))
     bitwright("synth", graph, design, "--tool", "vivado", code=2)
     bitwright("synth", graph, design, "--tool", "vivado", "--route", code=2)
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    bitwright("synth", graph, design, "--target", "ice40", "--route", code=2)
+    assert not (tmp_path / "cache").exists()  # refused before anything is synthesised
 
 
 @pytest.mark.parametrize("command", COMMANDS)
