@@ -47,10 +47,10 @@ def hand_over(
     verified = None if verification is None else read_verification(verification)
     about = About(
         version=versions["bitwright"],
+        clock_mhz=estimated.clock_mhz,
         cost=_cost(estimated),
         cost_note="Estimated by bitwright's formulas, as synthesis would count it and before "
-        f"placement; the clock is estimated at {estimated.clock_mhz:,.0f} MHz. The registers "
-        "behind `s_axi` come on top. `bitwright synth` measures instead.",
+        "placement; the registers behind `s_axi` come on top. `bitwright synth` measures instead.",
         verified=verified,
         versions=versions,
     )

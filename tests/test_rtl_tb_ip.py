@@ -497,6 +497,10 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     text = (made.folder / "README.md").read_text()
     assert "Nothing was run on this very design" in text and digest(graph) in text
     assert f"{made.design.latency} cycles" in text and "| fc0 | 7 |" in text
+    assert "clock estimated" not in text
+    slow = replace(ABOUT, clock_mhz=150.0)
+    text = (write_ip(graph, plan, tmp_path / "ip", x, slow).folder / "README.md").read_text()
+    assert "150 MHz: 150,000,000 tensors a second" in text and "less than asked for" in text
     known = replace(ABOUT, verified=Verified(made.design.digest(), ["All is well."]))
     text = (write_ip(graph, plan, tmp_path / "ip", x, known).folder / "README.md").read_text()
     assert "- All is well." in text and "Nothing was run" not in text
