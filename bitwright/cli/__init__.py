@@ -12,6 +12,7 @@ from bitwright.cli.ip import ip
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
 from bitwright.cli.plan import plan
+from bitwright.cli.prove import prove
 from bitwright.cli.rtl import rtl, verify
 from bitwright.cli.run import run
 from bitwright.cli.train import train
@@ -19,5 +20,5 @@ from bitwright.cli.train import train
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (train, lower, plan, estimate, hls, rtl, verify, synth, ip, run, bottleneck):
+for command in (train, lower, plan, estimate, hls, rtl, verify, prove, synth, ip, run, bottleneck):
     add(command)
