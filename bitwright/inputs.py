@@ -66,6 +66,28 @@ def load_rows(path: Path) -> Rows:
     return Rows(made, None if y is None else y.astype(np.int64))
 
 
+def arranged(graph: Graph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows as the model takes them, channels first or flat, as the graph does, channels last.
+
+    Rows that have the graph's own shape are taken as they are. Raises InputError for others.
+    """
+    value = graph.input
+    given, last = x.shape[1:], value.shape
+    first = (last[-1], *last[:-1])
+    flat = (value.size,)
+    if len(last) == 1 and x[0].size == value.size:
+        return x.reshape(-1, value.size)
+    sequence = (first[0], *first[2:]) if first[1:2] == (1,) else first
+    if given in (first, sequence, flat):
+        return np.ascontiguousarray(np.moveaxis(x.reshape(-1, *first), 1, -1))
+    if given == last:
+        return x
+    raise InputError(
+        f"rows of x have shape {given}, and input {value.name} takes {first}"
+        f"{', channels first' if len(last) > 1 else ''}: give rows as the model takes them"
+    )
+
+
 def parse_shape(text: str) -> tuple[int, ...]:
     """'64' or '1,8,8' as a shape. Raises InputError for anything else."""
     try:
