@@ -8,6 +8,7 @@ from bitwright.cli.app import add, app, main
 from bitwright.cli.bottleneck import bottleneck
 from bitwright.cli.cost import estimate, synth
 from bitwright.cli.hls import hls
+from bitwright.cli.ip import ip
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
 from bitwright.cli.plan import plan
@@ -18,5 +19,5 @@ from bitwright.cli.train import train
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (train, lower, plan, estimate, hls, rtl, verify, synth, run, bottleneck):
+for command in (train, lower, plan, estimate, hls, rtl, verify, synth, ip, run, bottleneck):
     add(command)
