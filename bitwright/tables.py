@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -103,6 +104,18 @@ def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
         table.add_row(name, *_counts(used, parts["estimated"], parts.get("measured")))
     table.add_section()
     table.add_row("total", *_counts(used, cost.estimated, cost.measured or None))
+    return table
+
+
+def clock_table(reached: Mapping[str, float], paths: Mapping[str, str]) -> RenderableType:
+    """The clock of every layer that was routed by itself, the slowest first, and its path."""
+    slowest = min(reached.values())
+    table = _table(f"routed layer by layer: {slowest:.0f} MHz", "layer")
+    table.add_column("MHz", justify="right", style="bold")
+    if paths:
+        table.add_column("slowest path")
+    for name, mhz in sorted(reached.items(), key=lambda item: item[1]):
+        table.add_row(name, f"{mhz:.1f}", *([paths[name]] if paths else []))
     return table
 
 
@@ -229,6 +242,16 @@ def _engine(table: Table, name: str, engine: Engine) -> None:
     table.add_row(ENGINE_TITLES[name].format(io=engine.io), str(engine), _mark(engine.passed))
     for fault in engine.faults:
         table.add_row("", f"[red]{fault}[/]", "")
+
+
+def campaign_table(result: Mapping[str, Any]) -> Table:
+    """What a job of measuring did, and what failed."""
+    table = _table(None, "", str(result["file"]))
+    for name in ("points", "measured", "from_cache", "missing"):
+        table.add_row(name.replace("_", " "), f"{result[name]:,}")
+    for what, why in result["failed"].items():
+        table.add_row(f"[red]{what}[/]", why)
+    return table
 
 
 def _bench(table: Table, bench: BenchResult) -> None:

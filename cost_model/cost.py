@@ -1,7 +1,7 @@
 """What hardware costs: the resources of one node or of a whole network, estimated or measured."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bitwright.models.graph import Target
 
@@ -89,6 +89,8 @@ class Measurement:
     nodes: Mapping[str, Cost]
     cached: frozenset[str]
     """The nodes whose counts were already in the cache."""
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """The MHz that each node reaches by itself, where the tool placed and routed it."""
 
     @property
     def total(self) -> Cost:
