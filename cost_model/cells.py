@@ -15,6 +15,8 @@ from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
+from bitwright.models.graph.plan import Memory as Style
+from bitwright.models.graph.products import Products
 from bitwright.models.graph.streams import Sweep
 
 KINDS = (
@@ -77,9 +79,11 @@ def loop(bound: int) -> Amounts:
     return Amounts(Cost(ff=width + 1), {"loop": width + 1}) if bound > 1 else Amounts()
 
 
-def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amounts:
+def ram(
+    target: Target, width: int, depth: int, registered: bool = True, style: Style = "auto"
+) -> Amounts:
     """A memory with a write and a read port; a register behind the latter unless it is none."""
-    made = memory(target, width, depth, written=True, registered=registered)
+    made = memory(target, width, depth, written=True, registered=registered, style=style)
     read = width if registered else 0
     if made.kind == "block":
         passed = 0 if registered else width + 1  # a word that is written where it is read
@@ -92,19 +96,19 @@ def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amou
     return Amounts(Cost(ff=stored + read), {"select": stored, "shift": depth})
 
 
-def rom(target: Target, words: IntArray, width: int) -> Amounts:
+def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> Amounts:
     """A memory of fixed words with a register behind it. words: (depth, numbers), of `width`."""
     depth, numbers = words.shape
-    known = rom_of_shape(target, depth, numbers * width)
+    known = rom_of_shape(target, depth, numbers * width, style)
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
     return Amounts(Cost(ff=len(columns)), tables=(truth_tables(columns),))
 
 
-def rom_of_shape(target: Target, depth: int, width: int) -> Amounts:
+def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
     """A memory of `depth` words that look random."""
-    made = memory(target, width, depth, written=False, registered=True)
+    made = memory(target, width, depth, written=False, registered=True, style=style)
     if made.kind == "block":
         select = width * (made.parts - 1)
         return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
@@ -141,20 +145,22 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
     whole = (row_words & -row_words).bit_length() - 1
     places = 2 * place + 2 * max(place - whole, 0)  # written, read; the oldest row, the read row
     places += 2 * place if columns > 1 else (sweep.groups > 1) * place
-    counted = (
-        span
-        + (rows > 1) * (1 + (kernel[0] > 1)) * span
-        + (kernel[0] > 1 or sweep.window.pads) * span
-    )
-    counted += sweep.window.pads * 2 * column
-    # Of a window that never moves, Yosys keeps a place that cannot change.
-    flags = 6 + sweep.window.pads + ((rows, columns) == (1, 1)) * (place + 3)
+    leisure = rows > 1 and columns * sweep.passes * sweep.accesses > 2
+    tall = kernel[0] > 1 or sweep.window.pads
+    # Two counters of rows; where windows move down, the place of the first row; the row being read.
+    counted = (2 + (rows > 1) + tall) * span + sweep.window.pads * 2 * column
+    # What the end of a row changes, which is one number twice if rows are freed as they are needed.
+    changes = leisure * (1 + tall) * span
+    places += leisure * bits(ring)  # by how many rows the oldest one moves
+    flags = 4 + sweep.window.pads + 2 * ((rows, columns) == (1, 1))
     logic = {
         "window": 1, "loop": accesses + passes, "row": counted, "place": places,
         "masked": width * sweep.window.pads,
     }  # fmt: skip
-    known = Cost(ff=accesses + passes + places + counted + flags)
-    return made + Amounts(known, logic, levels=3) + ram(target, width, ring * row_words)
+    known = Cost(ff=accesses + passes + places + counted + changes + flags)
+    # Additions: what the end of a row changes is found out in three, everything else takes two.
+    path = 3 if rows > 1 else 2
+    return made + Amounts(known, logic, levels=path) + ram(target, width, ring * row_words)
 
 
 def fifo(target: Target, width: int, depth: int) -> Amounts:
@@ -193,45 +199,43 @@ def multiplier_blocks(target: Target, a: int, b: int) -> int:
 def products(
     target: Target,
     lanes: int,
-    terms: int,
+    made: Products,
+    stages: int,
     in_width: int,
-    weight_width: int,
     acc_width: int,
     biased: int,
     signed: bool,
-    constant: bool = True,
 ) -> Amounts:
-    """A bw_matvec. biased: the different bits of the constants that sums begin with.
-
-    constant: the weights are, so that what signs leave out of a product is in those.
-    """
-    binary = constant and weight_width == 1 and in_width == 1 and not signed
-    each = lanes * terms
+    """A bw_matvec. biased: the different bits of the constants that sums begin with."""
+    terms, weight_width, binary = made.terms, made.weight_bits, made.form == "binary"
+    each, addend = lanes * terms, 2
     known, logic = Cost(), {}
     if binary:
-        addends = math.ceil(terms / 3)
-        width = 3 + bits(addends)
         summed = terms.bit_length()
-        logic = {"equal": float(each), "tree": lanes * tree_bits(addends, 2)}
+        logic = {"equal": float(each), "tree": lanes * tree_bits(made.addends, addend)}
     else:
         factor = in_width + (not signed)
         addend = in_width + weight_width if weight_width > 1 else in_width + 1
-        width = addend + bits(terms)
-        summed = width
+        summed = addend + bits(terms)
         logic = {"tree": float(lanes * tree_bits(terms, addend))}
         if weight_width == 1:
             logic["sign"] = each * (in_width + 1)
-            if not constant:  # a negation is an addition
+            if made.form == "negated":  # a negation is an addition
                 logic["tree"] += each * (in_width + 1)
-        elif is_block_product(target, factor if signed else in_width, weight_width):
+        elif is_block_product(target, max(in_width, 2), weight_width):
             known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
         else:
             logic["product"] = each * in_width * weight_width
     logic["sum"] = lanes * acc_width
     summed = min(summed, acc_width)
+    inside = known.dsp > 0 and target != "ecp5"  # a register behind a multiplier is in its block
+    if inside and made.tree_levels == 0:
+        summed = 0
     known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
-    # A multiplier of tables is a tree of its rows.
-    return Amounts(known, logic, levels=bits(terms) + bits(weight_width) + 1)
+    for place in made.cuts(stages):
+        held = math.ceil(made.addends / (1 << place)) * (addend + place)
+        known += Cost(ff=3 + (0 if inside and place == 0 else lanes * held))
+    return Amounts(known, logic, levels=max(made.longest(stages), 1))
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

@@ -18,6 +18,8 @@ from bitwright.cost_model.features import Features, features_of
 from bitwright.models.graph import (
     Conv2d,
     Dense,
+    Engine,
+    Folded,
     Graph,
     IntArray,
     Interval,
@@ -33,7 +35,8 @@ from bitwright.models.graph import (
     loading,
     weight_width,
 )
-from bitwright.models.graph.plan import is_depthwise
+from bitwright.models.graph.plan import Memory, is_depthwise
+from bitwright.models.graph.products import products
 from bitwright.models.graph.streams import (
     INPUT,
     OUTPUT,
@@ -56,7 +59,8 @@ def block_parts(graph: Graph, plan: Plan, block: Block, step: Step) -> Amounts |
     first = isinstance(block.head, Sweep) and block.steps[0] is step
     sweep = block.head if first and isinstance(block.head, Sweep) else None
     beats = loading(graph, plan).beats if step.node.name in plan.loadable else 0
-    return node_parts(graph, plan.target, step, sweep, load_beats=beats)
+    engine = plan.engines[step.node.name]
+    return node_parts(graph, plan.target, step, sweep, engine, load_beats=beats)
 
 
 def node_parts(
@@ -64,6 +68,7 @@ def node_parts(
     target: Target,
     step: Step,
     sweep: Sweep | None,
+    engine: Engine,
     *,
     exact: bool = True,
     load_beats: int = 0,
@@ -78,10 +83,11 @@ def node_parts(
     source = graph.values[node.inputs[0]]
     if sweep is not None:
         if isinstance(op, Dense | Conv2d):
+            assert isinstance(engine, Folded)
             types = source.type, node.output.type
             if load_beats:
-                return _loadable(op, sweep, step, *types, target, load_beats)
-            return product(op, sweep, step, *types, target, exact)
+                return _loadable(op, sweep, step, engine, *types, target, load_beats)
+            return product(op, sweep, step, engine, *types, target, exact)
         assert isinstance(op, MaxPool | SumPool)
         view = cells.window(target, sweep, step.takes * source.type.width, addressed=False)
         largest = isinstance(op, MaxPool)
@@ -124,6 +130,7 @@ def product(
     op: Dense | Conv2d,
     sweep: Sweep,
     step: Step,
+    engine: Folded,
     kind: IntType,
     made: IntType,
     target: Target,
@@ -133,48 +140,60 @@ def product(
     depthwise = isinstance(op, Conv2d) and is_depthwise(op)
     simd, pe = 1 if depthwise else step.takes, step.makes
     width = weight_width(op.weights)
+    arithmetic = products(op, kind, simd, loadable=False)
     found = cells.window(target, sweep, step.takes * kind.width, addressed=True)
-    stored = cells.rom_of_shape(target, sweep.passes * sweep.accesses, pe * simd * width)
+    words = sweep.passes * sweep.accesses
+    stored = cells.rom_of_shape(target, words, pe * simd * width, engine.memory)
     bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
     if exact:
         weights = weight_words(op, sweep, pe, simd)
         if width == 1:  # the constants carry what a product of signs leaves out
             negative = (weights == -1).sum(axis=(1, 3))
-            binary = kind.width == 1 and not kind.signed
-            bias = bias - negative if binary else bias + negative
+            bias = bias - negative if arithmetic.form == "binary" else bias + negative
             weights = (weights + 1) // 2
-        stored = cells.rom(target, weights.reshape(-1, pe * simd), width)
+        stored = cells.rom(target, weights.reshape(-1, pe * simd), width, engine.memory)
     found += stored
     constants = 0
     if np.any(bias):
         found += cells.rom(target, bias, made.width)
         constants = len(cells.stored_columns(bias, made.width))
-    lanes = (pe, 1) if depthwise else (pe, simd)
+        found += _late_pass(sweep, engine)
     return found + cells.products(
-        target, *lanes, kind.width, width, made.width, constants, kind.signed
+        target, pe, arithmetic, engine.stages, kind.width, made.width, constants, kind.signed
     )
+
+
+def _late_pass(sweep: Sweep, engine: Folded) -> Amounts:
+    """The number of the pass, which waits for the sum before it addresses the bias."""
+    return Amounts(Cost(ff=cells.bits(sweep.passes) * (engine.stages - 1)))
 
 
 def _loadable(
     op: Dense | Conv2d,
     sweep: Sweep,
     step: Step,
+    engine: Folded,
     kind: IntType,
     made: IntType,
     target: Target,
     load_beats: int,
 ) -> Amounts:
     """A folded product whose weights and biases are written by a stream."""
-    simd, pe = step.takes, step.makes
+    simd, pe = engine.simd, step.makes
     width = weight_width(op.weights)
-    found = cells.window(target, sweep, simd * kind.width, addressed=True)
-    for word, depth in (
-        (pe * simd * width, sweep.passes * sweep.accesses),
-        (pe * made.width, sweep.passes),
-    ):
-        found += cells.ram(target, word, depth) + cells.loader(word, depth, load_beats)
+    arithmetic = products(op, kind, simd, loadable=True)
+    found = cells.window(target, sweep, step.takes * kind.width, addressed=True)
+    found += _late_pass(sweep, engine)
+    memories: tuple[tuple[int, int, Memory], ...] = (
+        (pe * simd * width, sweep.passes * sweep.accesses, engine.memory),
+        (pe * made.width, sweep.passes, "auto"),
+    )
+    for word, depth, style in memories:
+        found += cells.ram(target, word, depth, style=style)
+        found += cells.loader(word, depth, load_beats)
+    biased = pe * made.width
     return found + cells.products(
-        target, pe, simd, kind.width, width, made.width, pe * made.width, kind.signed, False
+        target, pe, arithmetic, engine.stages, kind.width, made.width, biased, kind.signed
     )
 
 
