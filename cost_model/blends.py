@@ -16,8 +16,12 @@ from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.targets import COEFFICIENTS
 from bitwright.models.graph import Target
 
-FITTED: Mapping[Target, Target] = {"xc7": "xc7", "xcup": "xc7", "ecp5": "ecp5", "ice40": "ice40"}
-"""Whose numbers a target has: Yosys maps UltraScale+ to the tables and CARRY4 of 7-series."""
+FITTED: Mapping[Target, Target] = {
+    "xc7": "xc7", "xcup": "xc7", "ecp5": "ecp5", "ice40": "ice40", "gowin": "ice40",
+}  # fmt: skip
+"""Whose numbers a target has: Yosys maps UltraScale+ to the tables and CARRY4 of 7-series.
+
+Gowin has none of its own yet."""
 
 EXPECTED: Mapping[str, tuple[float, float]] = {
     "window": (10.0, 0.0), "loop": (1.0, 0.1), "row": (1.2, 0.3), "place": (1.5, 0.3),

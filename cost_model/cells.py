@@ -177,12 +177,16 @@ def tree_bits(terms: int, width: int) -> int:
 
 def is_block_product(target: Target, a: int, b: int) -> bool:
     """Whether Yosys takes a multiplier block for a product (mul2dsp's least widths)."""
-    return target != "ice40" and min(a, b) >= 2 and (target == "ecp5" or a + b >= 9)
+    if target == "ice40":
+        return False
+    if target == "gowin":
+        return min(a, b) >= 4
+    return min(a, b) >= 2 and (target == "ecp5" or a + b >= 9)
 
 
 def multiplier_blocks(target: Target, a: int, b: int) -> int:
     """Blocks of one product: 25 x 18 (7-series), 27 x 18 (UltraScale+), 18 x 18 bits, signed."""
-    widest = {"xc7": 25, "xcup": 27, "ecp5": 18, "ice40": 16}[target]
+    widest = {"xc7": 25, "xcup": 27, "ecp5": 18, "ice40": 16, "gowin": 18}[target]
     return math.ceil(max(a, b) / widest) * math.ceil(min(a, b) / 18)
 
 

@@ -64,10 +64,16 @@ FORMS: Mapping[Target, tuple[Form, ...]] = {
         Form("block", 14, (*_NARROW, 36), 128, byte=9),
     ),
     "ice40": (Form("block", 11, (2, 4, 8, 16), 64, byte=1),),
+    "gowin": (
+        Form("tables", 4, (4,), 4, 4, luts=6),
+        Form("block", 14, (*_NARROW, 36), 128, byte=9),
+    ),
 }
 
 # Points for a bit of a memory that stays logic, by what is stored: read only, or written.
-_ROM: Mapping[Target, float] = {"xc7": 1 / 64, "xcup": 1 / 64, "ecp5": 1 / 16, "ice40": 1 / 16}
+_ROM: Mapping[Target, float] = {
+    "xc7": 1 / 64, "xcup": 1 / 64, "ecp5": 1 / 16, "ice40": 1 / 16, "gowin": 1 / 16,
+}  # fmt: skip
 _RAM = 1.0
 
 _TRANSPARENT = 6.0

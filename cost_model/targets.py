@@ -137,4 +137,13 @@ COEFFICIENTS: Mapping[Target, Coefficients] = {
         # the split is ECP5's.
         Delays(register=7.3, adder=3.1, lut=1.7),
     ),
+    # Not fitted yet: ECP5's multiplexers behind tables of four inputs, iCE40's carry cells.
+    "gowin": Coefficients(
+        SumCells(1.071, 0.11, 1.146, 1.071, 0.11, 1.146),
+        RescaleCells(0.792, 1.095, 0.269, 0.0, 0.835, 0.741, 0.731),
+        StepCells(0.433, 1.80, 3.3, {**dict.fromkeys(range(5), 1.1), 5: 1.8, 6: 3.0, 7: 5.0}),
+        LookupCells(inputs=4, free_inputs=4, lut_select=4.0),
+        2,
+        Delays(register=3.3, adder=1.4, lut=1.0),
+    ),
 }
