@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bitwright.cost_model import cells
-from bitwright.cost_model.blends import amounts_cost
+from bitwright.cost_model.coefficients import amounts_cost
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.estimate import part_cost, unrolled
-from bitwright.cost_model.streamed import node_parts
+from bitwright.cost_model.estimate import unrolled
+from bitwright.cost_model.streamed import node_amounts
 from bitwright.models.graph import (
     Add,
     ArgMax,
@@ -35,7 +35,7 @@ from bitwright.models.graph import (
 )
 from bitwright.models.graph.codecs import decode
 from bitwright.models.graph.plan import is_depthwise
-from bitwright.models.graph.streams import Step, Sweep, latency, product_sweep, shared_outputs
+from bitwright.models.graph.streams import Step, Sweep, product_sweep, shared_outputs
 
 LUTS_OF_A_BLOCK = 200
 """Look-up tables that weigh as much as a memory or multiplier block: about as many there are for
@@ -157,8 +157,7 @@ def _candidate(graph: Graph, target: Target, nodes: tuple[Node, ...], engine: Fo
         )
         takes = here.simd if matrix else here.pe
         step = Step(node, takes, here.pe)
-        part = node_parts(graph, target, step, sweep, exact=False)
-        cost += part_cost(part, latency(node, here), target)[0]
+        cost += amounts_cost(node_amounts(graph, target, step, sweep, here, exact=False), target)
         longest = max(longest, source.size // takes, node.output.size // here.pe)
         longest = max(longest, sweep.cycles if sweep is not None else 0)
         engines[node.name] = here
@@ -179,8 +178,7 @@ def _unrolled(graph: Graph, target: Target, clock_mhz: float, nodes: tuple[Node,
     for node in nodes:
         engine = unrolled(graph, node, target, clock_mhz)
         step = Step(node, graph.values[node.inputs[0]].size, node.output.size)
-        part = node_parts(graph, target, step, None)
-        cost += part_cost(part, engine.stages, target)[0]
+        cost += amounts_cost(node_amounts(graph, target, step, None, engine), target)
         engines[node.name] = engine
     return Candidate(engines, 1, cost)
 

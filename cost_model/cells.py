@@ -1,69 +1,19 @@
-"""What the streaming cells of the RTL library consist of: registers, memories, bits of logic.
-
-An `Amounts` says what is certain (flip-flops, memory and multiplier blocks, tables of memories) and
-how much of each kind of logic there is, in bits; `blends.py` has the tables and carry cells a bit.
-"""
+"""What the streaming cells of the RTL library consist of: registers, memories, bits of logic."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from bitwright.cost_model.amounts import Amounts, Path
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
-from bitwright.models.graph.streams import Sweep
-
-KINDS = (
-    "window",  # one for each window: its control
-    "loop",  # bits of loop counters
-    "row",  # bits of counters of rows
-    "place",  # bits of addresses that wrap
-    "masked",  # bits that are zero outside the image
-    "tree",  # bits of adders of two terms
-    "sum",  # bits of sums of three: a result, or the constant it begins with, and a term
-    "product",  # bits of the partial products of multipliers
-    "sign",  # bits that a weight of one bit inverts
-    "equal",  # products of two bits
-    "largest",  # bits of running maxima
-    "pooled",  # bits of running sums
-    "fifo",  # bits of counters of FIFOs
-    "select",  # bits that are selected by address
-    "compare",  # bits that are compared with variables
-    "shift",  # bits that a register holds or takes
-    "deep",  # parts of read-only memories that are deeper than a table
-)
-"""Kinds of logic, in the order of the numbers in data/folded.csv's fit."""
-
+from bitwright.models.graph.streams import Lines, Sweep
 
 _EXACT_BITS = 1 << 16
 """Larger memories are taken for random ones: their contents are not looked at."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Amounts:
-    """A part of the hardware. known: counted exactly. logic: how much of each of KINDS."""
-
-    known: Cost = field(default_factory=Cost)
-    logic: Mapping[str, float] = field(default_factory=dict)
-    tables: tuple[Tables, ...] = ()
-    """Read-only memories that become look-up tables."""
-    levels: int = 0
-    """Additions on the longest path between registers."""
-
-    def __add__(self, other: "Amounts") -> "Amounts":
-        logic = dict(self.logic)
-        for kind, amount in other.logic.items():
-            logic[kind] = logic.get(kind, 0) + amount
-        return Amounts(
-            self.known + other.known,
-            logic,
-            self.tables + other.tables,
-            max(self.levels, other.levels),
-        )
 
 
 def bits(count: int) -> int:
@@ -154,7 +104,24 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
         "masked": width * sweep.window.pads,
     }  # fmt: skip
     known = Cost(ff=accesses + passes + places + counted + flags)
-    return made + Amounts(known, logic, levels=3) + ram(target, width, ring * row_words)
+    return made + Amounts(known, logic, path=Path(3)) + ram(target, width, ring * row_words)
+
+
+def lines(target: Target, head: Lines, width: int) -> Amounts:
+    """A bw_lines of pixels of `width` bits."""
+    kernel, window = head.window.kernel, head.window
+    place, row = bits(head.pixels + head.flush), bits(head.rows + kernel[0]) + 1
+    column = bits(head.columns + kernel[1]) + 1
+    taps = window.taps * width
+    inside = 2 * sum(kernel) * window.pads
+    logic = {
+        "window": 1, "loop": place, "row": row + column, "masked": taps * window.pads,
+    }  # fmt: skip
+    ff = place + row + column + 4 + width + taps + inside + bits(head.columns)
+    made = Amounts(Cost(ff=ff), logic, path=Path(2))
+    if kernel[0] == 1:
+        return made
+    return made + ram(target, (kernel[0] - 1) * width, head.columns, registered=True)
 
 
 def fifo(target: Target, width: int, depth: int) -> Amounts:
@@ -231,7 +198,7 @@ def products(
     summed = min(summed, acc_width)
     known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
     # A multiplier of tables is a tree of its rows.
-    return Amounts(known, logic, levels=bits(terms) + bits(weight_width) + 1)
+    return Amounts(known, logic, path=Path(bits(terms) + bits(weight_width) + 1))
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

@@ -135,6 +135,7 @@ class Addition:
     """Bits of the adders of all elements, those of the constant products among them."""
     levels: int
     output_bits: int
+    elements: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,14 +294,18 @@ def _distinct(rows: IntArray) -> IntArray:
     return np.asarray(1 + (np.diff(ordered, axis=1) != 0).sum(axis=1))
 
 
+def half(op: Requantize) -> int:
+    """What a requantiser adds so that cutting bits off rounds."""
+    return 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
+
+
 def _rescale(op: Requantize, x: Interval, y: Interval, copies: int, kind: IntType) -> Rescale:
     odd, zeros = _without_trailing_zeros(op.multiplier[None, :])
     odd, digits = odd[0], signed_digits(op.multiplier)
     growth = np.maximum(_lengths(odd) - 1, 0)
     source = widths(x)
     product = np.where(digits > 0, source + growth, 0)
-    rounds = op.rounding != "floor" and op.shift > 0
-    constant = op.bias + (1 << (op.shift - 1) if rounds else 0)
+    constant = op.bias + half(op)
     varies = digits > 0
     # A sum is as wide as its wider term and a carry; the constant's trailing zeros pass through.
     total = np.maximum(product + zeros, _lengths(constant) + 1) + (constant != 0)
@@ -324,7 +329,7 @@ def _addition(op: Add, y: Interval, elements: int) -> Addition:
     digits = signed_digits(np.array(op.multipliers, dtype=np.int64))
     adders = int(digits.sum()) - 1
     output_bits = int(wide.sum()) * elements // len(wide)
-    return Addition(adders * output_bits, int(np.ceil(np.log2(adders + 1))), output_bits)
+    return Addition(adders * output_bits, int(np.ceil(np.log2(adders + 1))), output_bits, elements)
 
 
 def _each(channels: npt.NDArray[np.generic], copies: int) -> Floats:

@@ -1,4 +1,4 @@
-"""From features to resources and delay: structure from first principles, numbers from targets.py.
+"""From features to amounts of logic: structure from first principles, no number of a device family.
 
 The hardware is the unrolled engine: a dense layer is one adder graph with shared subexpressions, a
 requantiser a small one per channel with rounding and saturation after it, a threshold a set of
@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from typing_extensions import assert_never
 
+from bitwright.cost_model.amounts import Amounts, Path
 from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import (
@@ -25,14 +26,8 @@ from bitwright.cost_model.features import (
     Wires,
 )
 from bitwright.cost_model.lookups import Tables
-from bitwright.cost_model.targets import (
-    Coefficients,
-    Delays,
-    LookupCells,
-    RescaleCells,
-    StepCells,
-    SumCells,
-)
+from bitwright.cost_model.targets import TABLES
+from bitwright.models.graph import Target
 
 # How an adder graph shares, fitted to alkaid 0.8.2's solutions of 595 random matrices (4 to 96
 # inputs, 1 to 64 outputs, 1 to 8 bits, 10 to 100 % non-zero; the emitter's options).
@@ -159,95 +154,125 @@ def cuts(f: Features, stages: int) -> list[float]:
     return [levels * stage // stages for stage in range(1, stages)]
 
 
-def critical_path(f: Features, stages: int, c: Delays) -> float:
-    """Nanoseconds of the slowest stage."""
+def longest_path(f: Features, stages: int) -> Path:
+    """The slowest stage: the most additions, or the last ones and the tables behind them."""
     whole = depth(f)
-    if isinstance(f, Wires):
-        return 0.0
-    if isinstance(f, Steps | Tables):
-        return c.register + whole.tables * c.lut
-    if isinstance(f, Addition | Contest):
-        return c.register + whole.additions * c.adder + whole.tables * c.lut
+    if not isinstance(f, Sum | Rescale):
+        return Path(whole.additions, _sum_bits(f), whole.tables)
     # The same split as the cuts; what follows the last cut includes the tables.
     ends = [0.0, *cuts(f, stages)]
     last = whole.additions - ends[-1]
     inner = max((b - a for a, b in pairwise(ends)), default=0.0)
-    return c.register + max(inner * c.adder, last * c.adder + whole.tables * c.lut)
+    if inner > last + whole.tables / 2:
+        return Path(math.ceil(inner), _sum_bits(f))
+    return Path(math.ceil(last), _sum_bits(f), whole.tables)
 
 
-def node_cost(f: Features, stages: int, c: Coefficients, streamed: bool = False) -> Cost:
-    """The cells of a node with `stages` pipeline stages.
+def _sum_bits(f: Features) -> int:
+    """Bits of a node's last additions."""
+    match f:
+        case Sum():
+            return math.ceil(f.sum_width)
+        case Rescale():
+            return math.ceil(f.product_width.max(initial=0))
+        case Addition():
+            return math.ceil(f.sum_bits / max(f.levels, 1) / max(f.elements, 1))
+        case Contest():
+            return f.width
+        case Steps() | Tables() | Wires():
+            return 0
+        case _:
+            assert_never(f)
+
+
+def control(stages: int, streamed: bool = False) -> Amounts:
+    """A node's pipeline control.
 
     streamed: in a pipeline that never stands still, a bit a stage says that a beat is valid.
     """
+    if streamed:
+        return Amounts(Cost(ff=stages), {"reset": 1})
+    return Amounts(Cost(ff=2 * stages), {"handshake": 1})  # a valid and a last bit a stage
+
+
+def amounts(f: Features, stages: int, target: Target, streamed: bool = False) -> Amounts:
+    """What a node with `stages` pipeline stages consists of."""
+    inside = float(getattr(f, "output_bits", 0) * (stages - 1))
+    tables: tuple[Tables, ...] = ()
     match f:
+        case Wires():
+            return Amounts()
         case Sum():
-            lut, carry = adder_cells(*additions(f), f.constant_bits, c.sum)
+            count, width = additions(f)
+            logic = {"shared": count * max(width - 1, 0), "constant": float(f.constant_bits)}
             inside = sum(sum_cut_bits(f, level) for level in cuts(f, stages))
         case Steps():
-            lut, carry, inside = step_luts(f, c.steps), 0.0, float(f.output_bits * (stages - 1))
+            logic = step_logic(f, TABLES[target].inputs)
         case Rescale():
-            lut, carry = rescale_cells(f, c.rescale)
+            logic = rounding_logic(f)
+            logic["scaled"] = float(f.product_bits.sum())
+            logic["offset"] = float(f.constant_bits.sum())
             inside = sum(rescale_cut_bits(f, level) for level in cuts(f, stages))
         case Tables():
-            lut, carry, inside = lookup_luts(f, c.lookup), 0.0, float(f.output_bits * (stages - 1))
-        case Wires():
-            return Cost()
+            logic, tables = {}, (f,)
         case Addition():
-            lut, carry = adder_cells(1, f.sum_bits, 0, c.sum)
-            inside = float(f.output_bits * (stages - 1))
+            logic = {"tree": f.sum_bits}
         case Contest():
             # A comparison of the values (a bit a carry), and the selection of value and index.
-            bits = (f.channels - 1) * (f.width + 1)
-            lut, carry = adder_cells(1, bits, 0, c.sum)
-            lut += (f.channels - 1) * (f.width + 1 + f.output_bits) / 2
-            inside = float(f.output_bits * (stages - 1))
+            pairs = float(f.channels - 1)
+            logic = {"largest": pairs * f.width, "select": pairs * (f.width + f.output_bits)}
         case _:
             assert_never(f)
-    control = stages if streamed else 2 * stages  # a valid and a last bit a stage
-    return Cost(
-        lut=round(lut) + (1 if streamed else c.lut_control),
-        ff=f.output_bits + round(inside) + control,
-        carry=round(carry),
-    )
+    known = Cost(ff=f.output_bits + round(inside))
+    made = Amounts(known, logic, tables, longest_path(f, stages))
+    return control(stages, streamed) + made
 
 
-def adder_cells(
-    count: float, width: float, constant_bits: float, c: SumCells
-) -> tuple[float, float]:
-    """Tables and carry cells of additions of two variables, and of constants."""
-    lut = c.lut * count * max(width - c.free_lut_bits, 0) + c.lut_constant * constant_bits
-    carry = c.carry * count * max(width - c.free_carry_bits, 0)
-    return lut, carry + c.carry_constant * constant_bits
+def rounding_logic(f: Rescale) -> dict[str, float]:
+    """What follows the adders of a requantiser."""
+    return {
+        "kept": float((f.output_width * (f.upper_bits > 0)).sum()),
+        "tie": float(f.tie_bits.sum()),
+        "upper": float(f.upper_bits.sum()),
+    }
 
 
-def step_luts(f: Steps, c: StepCells) -> float:
-    """Tables of the comparisons and selections of all elements."""
-    compared = c.lut_compared * f.compared_bits + c.lut_output * f.output_width
-    table = np.array([c.table.get(int(signals), math.inf) for signals in f.selecting])
-    selected = c.lut_below * f.below_bits + table * f.output_width
-    return float(np.where(f.levels > 0, np.minimum(compared, selected), 0).sum())
+# Tables of `inputs` inputs for a bit of a comparison, and for an output bit that so many signals
+# decide: enough to tell which of two forms a mapper finds the smaller one. The sizes themselves
+# are fitted.
+_COMPARING = {4: 0.43, 6: 0.33}
+_DECIDING = {
+    4: {**dict.fromkeys(range(5), 1.0), 5: 2.0, 6: 3.5, 7: 6.0},
+    6: {**dict.fromkeys(range(7), 1.0), 7: 2.4},
+}
 
 
-def lookup_luts(f: Tables, c: LookupCells) -> float:
-    """Tables of all truth tables: one where its inputs fit, else its parts and what selects them.
+def step_logic(f: Steps, inputs: int) -> dict[str, float]:
+    """Each element in its smaller form: all comparisons, or few signals that decide each output."""
+    table = np.array([_DECIDING[inputs].get(int(signals), math.inf) for signals in f.selecting])
+    decided = table * f.output_width
+    some = f.levels > 0
+    few = some & (decided + 0.3 * f.below_bits < _COMPARING[inputs] * f.compared_bits)
+    all_of = some & ~few
+    return {
+        "compared": float(f.compared_bits[all_of].sum()),
+        "counted": float(f.output_width[all_of].sum()),
+        "below": float(f.below_bits[few].sum()),
+        "decided": float(decided[few].sum()),
+    }
+
+
+def table_count(f: Tables, target: Target) -> float:
+    """Look-up tables of what is deeper than one: its parts, and what selects them.
 
     Beside the tables are free multiplexers for some more inputs; beyond those, tables select.
     """
+    c = TABLES[target]
     beyond = np.maximum(f.reads - c.inputs, 0)
     ways = np.exp2(np.maximum(beyond - c.free_inputs, 0))
     # No more ways than parts: equal parts need no selection.
-    selecting = c.lut_select * (np.minimum(ways, f.parts[c.inputs]) - 1)
-    return float(np.where(beyond > 0, f.parts[c.inputs] + np.maximum(selecting, 0), 1).sum())
-
-
-def rescale_cells(f: Rescale, c: RescaleCells) -> tuple[float, float]:
-    """Tables and carry cells of all elements' products, constants, rounding and saturation."""
-    product, constant = float(f.product_bits.sum()), float(f.constant_bits.sum())
-    kept = float((f.output_width * (f.upper_bits > 0)).sum())
-    lut = c.lut_product * product + c.lut_constant * constant + c.lut_kept * kept
-    lut += c.lut_tie * float(f.tie_bits.sum()) + c.lut_upper * float(f.upper_bits.sum())
-    return lut, c.carry_product * product + c.carry_constant * constant
+    selecting = np.maximum(c.lut_select * (np.minimum(ways, f.parts[c.inputs]) - 1), 0)
+    return float((f.parts[c.inputs] + selecting)[beyond > 0].sum())
 
 
 def rescale_cut_bits(f: Rescale, level: float) -> float:

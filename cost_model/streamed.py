@@ -12,12 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from bitwright.cost_model import cells
-from bitwright.cost_model.cells import Amounts
+from bitwright.cost_model.amounts import Amounts
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.features import Features, features_of
+from bitwright.cost_model.features import half
+from bitwright.cost_model.unrolled import unrolled_amounts
 from bitwright.models.graph import (
     Conv2d,
     Dense,
+    Engine,
     Graph,
     IntArray,
     Interval,
@@ -34,16 +36,19 @@ from bitwright.models.graph import (
     weight_width,
 )
 from bitwright.models.graph.plan import is_depthwise
+from bitwright.models.graph.positions import at_position, seen_at_position
 from bitwright.models.graph.streams import (
     INPUT,
     OUTPUT,
     Block,
+    Lines,
     Narrow,
     Repeat,
     Step,
     Streams,
     Sweep,
     Widen,
+    latency,
     needs_memory,
 )
 
@@ -51,27 +56,35 @@ STREAMS = "(streams)"
 """The name of what lies between the nodes; no node can be called that."""
 
 
-def block_parts(graph: Graph, plan: Plan, block: Block, step: Step) -> Amounts | Features:
-    """A node of a block: what its cells are, or the features of hardware without any memory."""
+def block_amounts(
+    graph: Graph, plan: Plan, block: Block, step: Step, solved: bool = False
+) -> Amounts:
+    """What a node of a block consists of. solved: as for `unrolled_amounts`."""
     first = isinstance(block.head, Sweep) and block.steps[0] is step
     sweep = block.head if first and isinstance(block.head, Sweep) else None
     beats = loading(graph, plan).beats if step.node.name in plan.loadable else 0
-    return node_parts(graph, plan.target, step, sweep, load_beats=beats)
+    engine = plan.engines[step.node.name]
+    return node_amounts(
+        graph, plan.target, step, sweep, engine, solved=solved, load_beats=beats
+    )
 
 
-def node_parts(
+def node_amounts(
     graph: Graph,
     target: Target,
     step: Step,
     sweep: Sweep | None,
+    engine: Engine,
     *,
     exact: bool = True,
+    solved: bool = False,
     load_beats: int = 0,
-) -> Amounts | Features:
-    """A node behind a window (`sweep`) or without one.
+) -> Amounts:
+    """What a node behind a window (`sweep`) or without one consists of.
 
     exact: look at the contents of the memory of weights, rather than take it for a random one.
-    load_beats: of the stream that loads the weights at run time; 0 where they are constants.
+    solved: as for `unrolled_amounts`. load_beats: of the stream that loads the weights at run time;
+    0 where they are constants.
     """
     node = step.node
     op = node.op
@@ -89,6 +102,9 @@ def node_parts(
         return view + cells.pool(step.makes, *widths, largest)
     reach, made = graph.intervals[source.name], graph.intervals[node.name]
     lanes = step.takes
+    if isinstance(op, Conv2d):
+        node = replace(node, op=at_position(op))
+        reach = seen_at_position(op, reach)
     if isinstance(op, Threshold | Requantize | Lookup):
         if needs_memory(op, lanes, source.channels):
             types = source.type, node.output.type
@@ -96,7 +112,10 @@ def node_parts(
         rows = np.arange(lanes) % source.channels
         node = replace(node, op=_for_lanes(op, rows))
         reach, made = _for_beat(reach, lanes), _for_beat(made, lanes)
-    return features_of(node, source, reach, made, lanes)
+    stages = latency(node, engine)
+    return unrolled_amounts(
+        node, source, reach, made, lanes, stages, target, streamed=True, solved=solved
+    )
 
 
 def between(graph: Graph, target: Target, made: Streams) -> Amounts:
@@ -116,6 +135,8 @@ def between(graph: Graph, target: Target, made: Streams) -> Amounts:
             total += cells.downsize(width // head.ratio, head.ratio)
         elif isinstance(head, Repeat):
             total += cells.repeat(target, width, head.words, head.copies)
+        elif isinstance(head, Lines):
+            total += cells.lines(target, head, width)
     beats = cells.bits(graph.output.size // made.fifos[OUTPUT].lanes)
     return total + Amounts(Cost(ff=beats), {"loop": beats})
 
@@ -228,8 +249,7 @@ def from_memory(
         }  # fmt: skip
         ff = lanes * (kind.width + made.width) + 2
         return found + Amounts(Cost(ff=ff), logic)
-    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
-    bias = op.bias + half
+    bias = op.bias + half(op)
     factor, constant = _signed_width(op.multiplier), _signed_width(bias)
     summed = max(kind.width + factor, constant) + 1
     found = counter + rom(op.multiplier.reshape(steps, lanes), factor)
