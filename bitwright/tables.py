@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -197,6 +198,16 @@ def _engine(table: Table, title: str, engine: Engine) -> None:
     table.add_row(title, str(engine), _mark(engine.passed))
     for fault in engine.faults:
         table.add_row("", f"[red]{fault}[/]", "")
+
+
+def campaign_table(result: Mapping[str, Any]) -> Table:
+    """What a job of measuring did, and what failed."""
+    table = _table(None, "", str(result["file"]))
+    for name in ("points", "measured", "from_cache", "missing"):
+        table.add_row(name.replace("_", " "), f"{result[name]:,}")
+    for what, why in result["failed"].items():
+        table.add_row(f"[red]{what}[/]", why)
+    return table
 
 
 def _bench(table: Table, bench: BenchResult) -> None:

@@ -61,12 +61,11 @@ endmodule
 """
 
 # The counting rule, one row per cell that may occur. LUT: LUT1 to LUT6 one each, INV too (a vendor
-# tool places it in a look-up table unless it can be absorbed). MUXF7/8/9, PFUMX and L6MUX21 are in
-# the slice beside the tables and cost nothing. A CCU2C is a carry cell *and* occupies two look-up
-# tables, as in nextpnr's "Total LUT4s", and Gowin's ALU occupies one; on the others the tables of a sum are
-# cells of their own.
-# Memory made of look-up tables counts as many as it occupies.
-# $scopeinfo only remembers where flattened cells came from.
+# tool places it in a look-up table unless it can be absorbed). MUXF7/8/9, PFUMX, L6MUX21 and
+# MUX2_LUT* are in the slice beside the tables and cost nothing. A CCU2C is a carry cell *and*
+# occupies two look-up tables, as in nextpnr's "Total LUT4s", and Gowin's ALU occupies one; on the
+# others the tables of a sum are cells of their own. Memory made of look-up tables counts as many as
+# it occupies. $scopeinfo only remembers where flattened cells came from.
 _LUT, _FF, _CARRY = Cost(lut=1), Cost(ff=1), Cost(carry=1)
 _XILINX: Mapping[str, Cost] = {
     **{f"LUT{k}": _LUT for k in range(1, 7)},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bitwright.cost_model import Cost, measure
-from bitwright.cost_model.synth import default_cache
+from bitwright.cost_model.runs import default_cache
 from bitwright.models.errors import InputError, StorageError, ToolError
 from bitwright.models.graph import Target
 

@@ -6,6 +6,7 @@ the standard output, as tables or with --json as JSON alone; everything else to 
 
 from bitwright.cli.app import add, app, main
 from bitwright.cli.bottleneck import bottleneck
+from bitwright.cli.characterise import characterise
 from bitwright.cli.cost import estimate, synth
 from bitwright.cli.hls import hls
 from bitwright.cli.lower import lower
@@ -18,5 +19,17 @@ from bitwright.cli.train import train
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (train, lower, plan, estimate, hls, rtl, verify, synth, run, bottleneck):
+for command in (
+    train,
+    lower,
+    plan,
+    estimate,
+    hls,
+    rtl,
+    verify,
+    synth,
+    run,
+    bottleneck,
+    characterise,
+):
     add(command)
