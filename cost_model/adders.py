@@ -8,7 +8,7 @@ inverted or registered once only.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bitwright.cost_model.cells import Amounts, Path
+from bitwright.cost_model.amounts import Amounts, LogicPath
 from bitwright.cost_model.cost import Cost
 from bitwright.models.adders import AdderGraph, Output, Schedule, schedule
 from bitwright.models.graph import IntType, Target
@@ -16,8 +16,10 @@ from bitwright.models.graph import IntType, Target
 CHAINED: dict[Target, int] = {"xc7": 4, "xcup": 4, "ecp5": 2, "ice40": 1, "gowin": 1}
 """Bits of an addition to a carry cell; Yosys maps UltraScale+ to CARRY4 as well."""
 
+SHORTEST: dict[Target, int] = {"xc7": 3, "xcup": 3, "ecp5": 5, "ice40": 3, "gowin": 3}
+"""Bits of the shortest addition that Yosys' maps make a carry chain of; shorter ones are logic."""
+
 _ZERO, _ONE = -1, -2  # signals that are constant
-_SHORTEST = 3  # bits; shorter additions are logic
 
 Bits = list[int]
 """Signals, the lowest bit first."""
@@ -49,7 +51,7 @@ class _Netlist:
             passed += 1
         low = [b if a == _ZERO else a for a, b in zip(left[:passed], right[:passed], strict=True)]
         count = len(left) - passed
-        if count < _SHORTEST:
+        if count < SHORTEST[self.target]:
             self.narrow += count
             return low + self.new(count)
         # The first carry of a chain on iCE40 is an input of its own.
@@ -123,16 +125,12 @@ def adder_amounts(
     )
 
 
-def _registered(
-    graph: AdderGraph, made: Schedule, stage_of: dict[int, int], target: Target
-) -> int:
+def _registered(graph: AdderGraph, made: Schedule, stage_of: dict[int, int], target: Target) -> int:
     """Sums with a register right behind them, where Yosys makes the lowest bit once more.
 
     On iCE40 of all sums, elsewhere of differences.
     """
-    found = {
-        i for stage, kept in made.registers.items() for i in kept if stage_of.get(i) == stage
-    }
+    found = {i for stage, kept in made.registers.items() for i in kept if stage_of.get(i) == stage}
     found |= {
         o.source
         for o in graph.outputs
@@ -176,25 +174,22 @@ def _path(
     widths: Sequence[int],
     stages: int,
     levels_after: int,
-) -> Path:
+) -> LogicPath:
     """The most additions behind each other in one stage, the widest last one of those."""
     level = dict.fromkeys(range(graph.inputs), 0)
-    paths = [Path()]
+    paths = [LogicPath()]
     for i, adder in enumerate(graph.adders, start=graph.inputs):
         here = stage_of[i]
         level[i] = 1 + max(
             level[source] if stage_of.get(source, 0) == here else 0
             for source in (adder.left, adder.right)
         )
-        paths.append(Path(level[i], widths[i]))
+        paths.append(LogicPath(level[i], widths[i]))
     for output in graph.outputs:
         if output.source is None:
             continue
         last = stage_of.get(output.source, 1) == stages
         before = level[output.source] if last else 0
         tables = 2 * levels_after
-        paths.append(
-            Path(before + (not output.is_wire), graph.output_width(output), tables)
-        )
+        paths.append(LogicPath(before + (not output.is_wire), graph.output_width(output), tables))
     return max(paths, key=lambda path: path.additions)
-

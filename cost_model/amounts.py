@@ -58,7 +58,7 @@ KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class LogicPath:
     """The longest way between two registers: additions, the bits of the last one, then tables."""
 
     additions: int = 0
@@ -74,7 +74,7 @@ class Amounts:
     logic: Mapping[str, float] = field(default_factory=dict)
     tables: tuple[Tables, ...] = ()
     """Truth tables and read-only memories that become look-up tables."""
-    path: Path = Path()
+    path: LogicPath = LogicPath()
 
     def __add__(self, other: "Amounts") -> "Amounts":
         logic = dict(self.logic)

@@ -1,4 +1,4 @@
-"""How far an estimate may be off: bands from rows that were not in the fit, and where it reaches."""
+"""How far an estimate may be off: bands from rows left out of the fit, and where it reaches."""
 
 import math
 from collections.abc import Mapping

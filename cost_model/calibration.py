@@ -5,14 +5,18 @@ hardware never costs less. What needs no fit (registers, blocks, tables of one t
 first, and so is the identity: a node that only registers, whose tables are its control.
 """
 
+import json
 import math
+import os
+import pathlib
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from bitwright.cost_model.amounts import KINDS, Amounts, Path
+from bitwright.cost_model.amounts import KINDS, LogicPath
 from bitwright.cost_model.coefficients import (
     VERSION,
     Coefficients,
@@ -24,7 +28,7 @@ from bitwright.cost_model.coefficients import (
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.parts import Part
 from bitwright.cost_model.targets import SHARES
-from bitwright.models.errors import InputError
+from bitwright.models.errors import InputError, StorageError
 from bitwright.models.graph import Target
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +43,8 @@ _SMALL = 20  # cells; errors of fewer count as if there were so many
 _ROUNDS = 6  # of choosing the longest paths and fitting the delays again
 
 EXPECTED: Mapping[str, tuple[float, float]] = {
-    "reset": (1, 0), "added": (1, 0), "inverted": (1, 0), "chain": (0.5, 1), "narrow": (1, 0.3), "registered": (0.5, 0),
+    "reset": (1, 0), "added": (1, 0), "inverted": (1, 0), "chain": (0.5, 1), "narrow": (1, 0.3),
+    "registered": (0.5, 0),
     "shared": (1, 0.5), "constant": (0.6, 0.3), "scaled": (0.8, 0.4), "offset": (0.7, 0.4),
     "tie": (0.2, 0), "upper": (0.2, 0), "kept": (0.7, 0),
     "compared": (0.4, 0), "counted": (0.5, 0), "below": (0.3, 0), "decided": (1, 0), "deep": (1, 0),
@@ -76,7 +81,7 @@ class Clock:
 
     group: str
     target: Target
-    path: Path
+    path: LogicPath
     luts: int
     mhz: float
 
@@ -89,6 +94,10 @@ class Error:
     median: float
     p95: float
     mean: float
+
+    def as_dict(self) -> dict[str, float]:
+        """By name."""
+        return {"rows": self.rows, "median": self.median, "p95": self.p95, "mean": self.mean}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -186,8 +195,8 @@ def _fitted(rows: Sequence[Observation], resource: str) -> dict[str, float]:
     for row in rows:
         amounts = logic(row.part.amounts, row.target)
         measured = row.cost.as_dict()[resource]
-        rest = measured - certain(row.part.amounts, row.target).as_dict()[resource]
-        rest -= control * amounts["handshake"]
+        known = certain(row.part.amounts, row.target).as_dict()[resource]
+        rest = measured - known - control * amounts["handshake"]
         scale = max(measured, _SMALL)
         matrix.append([amounts[kind] / scale for kind in kinds])
         goal.append(rest / scale)
@@ -288,3 +297,18 @@ def _as_fields(delays: Delays) -> dict[str, float]:
     return {name: getattr(delays, name) for name in names}
 
 
+def write(file: pathlib.Path, content: Mapping[str, object]) -> None:
+    """Replace the file of numbers.
+
+    Raises StorageError where it cannot be written; what was there is then still there.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+        with os.fdopen(handle, "w") as made:
+            json.dump(content, made, indent=1)
+            made.write("\n")
+        os.chmod(fresh, 0o644)  # noqa: PTH101
+        pathlib.Path(fresh).replace(file)
+    except OSError as error:
+        raise StorageError(f"cannot write {file} ({error.strerror or error})") from None

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from bitwright.cost_model.amounts import Amounts, Path
+from bitwright.cost_model.amounts import Amounts, LogicPath
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
@@ -104,7 +104,7 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
         "masked": width * sweep.window.pads,
     }  # fmt: skip
     known = Cost(ff=accesses + passes + places + counted + flags)
-    return made + Amounts(known, logic, path=Path(3)) + ram(target, width, ring * row_words)
+    return made + Amounts(known, logic, path=LogicPath(3)) + ram(target, width, ring * row_words)
 
 
 def lines(target: Target, head: Lines, width: int) -> Amounts:
@@ -118,7 +118,7 @@ def lines(target: Target, head: Lines, width: int) -> Amounts:
         "window": 1, "loop": place, "row": row + column, "masked": taps * window.pads,
     }  # fmt: skip
     ff = place + row + column + 4 + width + taps + inside + bits(head.columns)
-    made = Amounts(Cost(ff=ff), logic, path=Path(2))
+    made = Amounts(Cost(ff=ff), logic, path=LogicPath(2))
     if kernel[0] == 1:
         return made
     return made + ram(target, (kernel[0] - 1) * width, head.columns, registered=True)
@@ -198,7 +198,7 @@ def products(
     summed = min(summed, acc_width)
     known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
     # A multiplier of tables is a tree of its rows.
-    return Amounts(known, logic, path=Path(bits(terms) + bits(weight_width) + 1))
+    return Amounts(known, logic, path=LogicPath(bits(terms) + bits(weight_width) + 1))
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

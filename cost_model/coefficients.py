@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from bitwright.cost_model.amounts import KINDS, Amounts, Path
+from bitwright.cost_model.amounts import KINDS, Amounts, LogicPath
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.formulas import table_count
 from bitwright.cost_model.targets import SHARES, TABLES
@@ -33,7 +33,7 @@ class Delays:
     table: float
     doubling: float
 
-    def of(self, path: Path, luts: int) -> float:
+    def of(self, path: LogicPath, luts: int) -> float:
         """The delay of a path in a node of so many look-up tables."""
         spread = self.doubling * math.log2(max(luts, 1))
         logic = path.additions * self.addition + path.bits * self.bit + path.tables * self.table

@@ -1,4 +1,4 @@
-"""A graph and a plan to resources, cycles and clock: no tool, and no solver unless it is asked for."""
+"""A graph and a plan to resources, cycles and clock, without a tool, and on request a solver."""
 
 from dataclasses import replace
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from typing_extensions import assert_never
 
-from bitwright.cost_model.amounts import Amounts, Path
+from bitwright.cost_model.amounts import Amounts, LogicPath
 from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import (
@@ -154,18 +154,18 @@ def cuts(f: Features, stages: int) -> list[float]:
     return [levels * stage // stages for stage in range(1, stages)]
 
 
-def longest_path(f: Features, stages: int) -> Path:
+def longest_path(f: Features, stages: int) -> LogicPath:
     """The slowest stage: the most additions, or the last ones and the tables behind them."""
     whole = depth(f)
     if not isinstance(f, Sum | Rescale):
-        return Path(whole.additions, _sum_bits(f), whole.tables)
+        return LogicPath(whole.additions, _sum_bits(f), whole.tables)
     # The same split as the cuts; what follows the last cut includes the tables.
     ends = [0.0, *cuts(f, stages)]
     last = whole.additions - ends[-1]
     inner = max((b - a for a, b in pairwise(ends)), default=0.0)
     if inner > last + whole.tables / 2:
-        return Path(math.ceil(inner), _sum_bits(f))
-    return Path(math.ceil(last), _sum_bits(f), whole.tables)
+        return LogicPath(math.ceil(inner), _sum_bits(f))
+    return LogicPath(math.ceil(last), _sum_bits(f), whole.tables)
 
 
 def _sum_bits(f: Features) -> int:
@@ -174,7 +174,7 @@ def _sum_bits(f: Features) -> int:
         case Sum():
             return math.ceil(f.sum_width)
         case Rescale():
-            return math.ceil(f.product_width.max(initial=0))
+            return int(f.product_width.max(initial=0))
         case Addition():
             return math.ceil(f.sum_bits / max(f.levels, 1) / max(f.elements, 1))
         case Contest():

@@ -64,9 +64,7 @@ def block_amounts(
     sweep = block.head if first and isinstance(block.head, Sweep) else None
     beats = loading(graph, plan).beats if step.node.name in plan.loadable else 0
     engine = plan.engines[step.node.name]
-    return node_amounts(
-        graph, plan.target, step, sweep, engine, solved=solved, load_beats=beats
-    )
+    return node_amounts(graph, plan.target, step, sweep, engine, solved=solved, load_beats=beats)
 
 
 def node_amounts(

@@ -1,5 +1,8 @@
 """What the unrolled hardware of a node consists of, by formulas or from the solved adder graph."""
 
+import hashlib
+from collections import OrderedDict
+
 import numpy as np
 
 from bitwright.cost_model.adders import adder_amounts
@@ -7,8 +10,17 @@ from bitwright.cost_model.amounts import Amounts
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import Rescale, features_of, half
 from bitwright.cost_model.formulas import amounts, control, rounding_logic
-from bitwright.models.adders import solve
-from bitwright.models.graph import Dense, Interval, Node, Requantize, Target, Value, decode
+from bitwright.models.adders import AdderGraph, solve
+from bitwright.models.graph import (
+    Dense,
+    IntArray,
+    Interval,
+    Node,
+    Requantize,
+    Target,
+    Value,
+    decode,
+)
 
 
 def unrolled_amounts(
@@ -33,14 +45,31 @@ def unrolled_amounts(
     """
     op = node.op
     if solved and isinstance(op, Dense):
-        graph = solve(decode(op.weights), op.bias, x)
+        graph = _solved(decode(op.weights), op.bias, x)
         found = adder_amounts(graph, target, stages, node.output.type)
         return control(stages, streamed) + found
     f = features_of(node, source, x, y, elements)
     if solved and isinstance(op, Requantize):
         assert isinstance(f, Rescale)
-        graph = solve(np.diag(op.multiplier), op.bias + half(op), x)
+        graph = _solved(np.diag(op.multiplier), op.bias + half(op), x)
         found = adder_amounts(graph, target, stages, None, levels_after=1)
         rounding = Amounts(Cost(ff=f.output_bits), rounding_logic(f))
         return control(stages, streamed) + found + rounding
     return amounts(f, stages, target, streamed)
+
+
+_RECENT: OrderedDict[bytes, AdderGraph] = OrderedDict()  # other plans have the same adder graphs
+_MOST_RECENT = 32
+
+
+def _solved(matrix: IntArray, constant: IntArray, inputs: Interval) -> AdderGraph:
+    sha = hashlib.sha256()
+    for array in (matrix, constant, inputs.low, inputs.high):
+        told = np.ascontiguousarray(array, dtype=np.int64)
+        sha.update(repr(told.shape).encode() + told.tobytes())
+    key = sha.digest()
+    if key not in _RECENT:
+        _RECENT[key] = solve(matrix, constant, inputs)
+        if len(_RECENT) > _MOST_RECENT:
+            _RECENT.popitem(last=False)
+    return _RECENT[key]

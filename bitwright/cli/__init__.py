@@ -6,6 +6,7 @@ the standard output, as tables or with --json as JSON alone; everything else to 
 
 from bitwright.cli.app import add, app, main
 from bitwright.cli.bottleneck import bottleneck
+from bitwright.cli.calibrate import calibrate
 from bitwright.cli.characterise import characterise
 from bitwright.cli.cost import estimate, synth
 from bitwright.cli.hls import hls
@@ -31,5 +32,6 @@ for command in (
     run,
     bottleneck,
     characterise,
+    calibrate,
 ):
     add(command)
