@@ -7,19 +7,21 @@ emitted while the tools run, each only once for all targets: RTL does not depend
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from bitwright.cost_model import STREAMS
 from bitwright.cost_model.cost import Cost
+from bitwright.cost_model.nextpnr import ROUTERS, SEED, Route, route_tasks, router_version
 from bitwright.cost_model.points import NODE, Point
-from bitwright.cost_model.rows import NETWORKS, POINTS, Row, read_rows, write_rows
+from bitwright.cost_model.rows import CLOCKS, ClockRow, Row, read_clocks, read_rows, write_rows
 from bitwright.cost_model.runs import Task, default_cache, run
-from bitwright.cost_model.sources import read_sources
+from bitwright.cost_model.sources import Source, read_sources
 from bitwright.cost_model.synth import TIMEOUT_S, synthesis_tasks
-from bitwright.cost_model.yosys import Yosys, find_yosys
-from bitwright.models.errors import BitwrightError, InputError
+from bitwright.cost_model.yosys import find_yosys
+from bitwright.models.errors import BitwrightError, InputError, ToolError
 from bitwright.models.graph import TARGETS, Graph, Plan, Target
 from bitwright.models.graph.plan import is_wiring
 from bitwright.models.graph.streams import is_streamed
@@ -38,6 +40,14 @@ class Subject:
     targets: tuple[Target, ...]
     parts: Mapping[str, str] | None = None
     """The node, or STREAMS, by the part's name in the rows; all of them without."""
+
+    def measured(self) -> Mapping[str, str]:
+        """The parts; without any, what costs anything: no wires."""
+        if self.parts is not None:
+            return self.parts
+        graph, plan = self.make()
+        nodes = [node.name for node in graph.nodes if not is_wiring(node)]
+        return {name: name for name in (*nodes, *[STREAMS] * is_streamed(graph, plan))}
 
 
 @dataclass(slots=True)
@@ -67,121 +77,159 @@ def point_subjects(points: Iterable[Point]) -> list[Subject]:
     ]
 
 
-def measure_points(
-    points: Iterable[Point],
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a job is told. targets: some only. minutes: nothing more is begun after them."""
+
+    targets: Collection[str] = ()
+    jobs: int | None = None
+    minutes: float | None = None
+    cache: Path | None = None
+    yosys: str | None = None
+
+
+def measure(
+    subjects: Iterable[Subject],
     file: Path,
-    *,
-    targets: Collection[str] = (),
-    jobs: int | None = None,
-    cache: Path | None = None,
-    limit_s: float | None = None,
-    yosys: str | None = None,
+    heading: Sequence[str],
+    limits: Limits = Limits(),
     progress: Progress | None = None,
 ) -> Campaign:
-    """Count the cells of the points that `file` lacks, on all of their targets or on some.
+    """Count the cells of what `file` lacks. heading: `rows.POINTS` or `rows.NETWORKS`.
 
-    limit_s: seconds after which nothing more is begun. progress: see `Progress`.
-
-    Raises StorageError where the file is damaged or cannot be written.
+    Raises:
+        StorageError: the file is damaged or cannot be written.
+        InputError: an unknown target.
+        ToolError: there is no Yosys. What it says of one design is in the result.
     """
-    job = _Job(file, POINTS, find_yosys(yosys), targets, limit_s)
-    return job.run(point_subjects(points), jobs, cache, progress)
+    tool = find_yosys(limits.yosys)
+
+    def row(name: str, target: Target, part: str, cost: Cost) -> Row:
+        return Row(name, target, tool.version, part, cost)
+
+    known = {row.key: row for row in read_rows(file)}
+    job = _Job(file, heading, known, partial(synthesis_tasks, tool=tool), row, limits)
+    return job.run(list(subjects), progress)
 
 
-def measure_networks(
-    networks: Iterable[Subject],
+def measure_clocks(
+    subjects: Iterable[Subject],
     file: Path,
-    *,
-    targets: Collection[str] = (),
-    jobs: int | None = None,
-    cache: Path | None = None,
-    limit_s: float | None = None,
-    yosys: str | None = None,
+    limits: Limits = Limits(),
     progress: Progress | None = None,
 ) -> Campaign:
-    """Count the cells of every node of the networks that `file` lacks; see `measure_points`."""
-    job = _Job(file, NETWORKS, find_yosys(yosys), targets, limit_s)
-    return job.run(list(networks), jobs, cache, progress)
+    """Route what `file` lacks, by itself, on the families that nextpnr routes; as `measure`.
+
+    A part that is not called "node" has a row of its own, "network/node".
+    """
+    tool = find_yosys(limits.yosys)
+    routed = [
+        replace(
+            subject,
+            targets=tuple(target for target in subject.targets if target in ROUTERS),
+            parts={p: n for p, n in subject.measured().items() if n != STREAMS},
+        )
+        for subject in subjects
+    ]
+    versions = {t: router_version(t) for t in ROUTERS if not limits.targets or t in limits.targets}
+
+    def row(name: str, target: Target, part: str, found: Route) -> ClockRow:
+        full = name if part == "node" else f"{name}/{part}"
+        return ClockRow(full, target, versions[target], SEED, found.mhz)
+
+    known = {}
+    for one in read_clocks(file):
+        name, _, part = one.name.partition("/")
+        if one.seed == SEED:
+            known[name, one.target, part or "node"] = one
+    others = [one for one in read_clocks(file) if one.seed != SEED]
+    tasks = partial(route_tasks, tool=tool, seed=SEED)
+    job = _Job(file, CLOCKS, known, tasks, row, limits, others)
+    return job.run(routed, progress)
 
 
 def _design(point: Point) -> tuple[Graph, Plan]:
     return point.graph(), point.plan("xc7")
 
 
-def _nodes(graph: Graph, plan: Plan) -> dict[str, str]:
-    """What costs anything: nodes that are more than wires, and the streams between them."""
-    nodes = [node.name for node in graph.nodes if not is_wiring(node)]
-    return {name: name for name in (*nodes, *[STREAMS] * is_streamed(graph, plan))}
+R = TypeVar("R")
+Measured = Row | ClockRow
+Key = tuple[str, Target, str]
 
 
-class _Job:
+class _Job(Generic[R]):
+    """One job; `tasks` makes the runs of a design's modules, `row` a row of what comes out."""
+
     def __init__(
         self,
         file: Path,
         heading: Sequence[str],
-        tool: Yosys,
-        targets: Collection[str],
-        limit_s: float | None,
+        known: Mapping[Key, Measured],
+        tasks: Callable[[Sequence[Source], Mapping[str, str], Target], dict[str, Task[R]]],
+        row: Callable[[str, Target, str, R], Measured],
+        limits: Limits,
+        others: Sequence[Measured] = (),
     ) -> None:
-        if unknown := sorted(set(targets) - set(TARGETS)):
+        if unknown := sorted(set(limits.targets) - set(TARGETS)):
             raise InputError(f"target {unknown[0]!r} is not one of {', '.join(TARGETS)}")
-        self.file, self.heading, self.tool, self.targets = file, heading, tool, targets
-        self.rows = {row.key: row for row in read_rows(file)}
-        self.end = None if limit_s is None else time.monotonic() + limit_s
-        self.about: dict[int, tuple[str, Target, str]] = {}
+        self.file, self.heading, self.others = file, heading, others
+        self.known = dict(known)
+        self.tasks, self.row, self.limits = tasks, row, limits
+        minutes = limits.minutes
+        self.end = None if minutes is None else time.monotonic() + 60 * minutes
+        self.about: dict[int, Key] = {}
         self.result = Campaign()
 
-    def run(
-        self,
-        subjects: Sequence[Subject],
-        jobs: int | None,
-        cache: Path | None,
-        progress: Progress | None,
-    ) -> Campaign:
+    def run(self, subjects: Sequence[Subject], progress: Progress | None) -> Campaign:
         wanted = [(subject, self._missing(subject)) for subject in subjects]
         total = sum(len(keys) for _, keys in wanted)
         tasks = self._tasks([(subject, keys) for subject, keys in wanted if keys])
-        for done in run(tasks, jobs=jobs, cache=cache or default_cache(), timeout_s=TIMEOUT_S):
-            name, target, part = self.about.pop(id(done.task))
-            if isinstance(done.outcome, Cost):
-                row = Row(name, target, self.tool.version, part, done.outcome)
-                self.rows[row.key] = row
-                write_rows(self.file, self.heading, self.rows.values())
+        cache = self.limits.cache or default_cache()
+        for done in run(tasks, jobs=self.limits.jobs, cache=cache, timeout_s=TIMEOUT_S):
+            name, target, part = key = self.about.pop(id(done.task))
+            if isinstance(done.outcome, ToolError):
+                self._failed(key, done.outcome)
+            else:
+                self.known[key] = self.row(name, target, part, done.outcome)
+                write_rows(self.file, self.heading, [*self.others, *self.known.values()])
                 self.result.rows += 1
                 self.result.known += done.known
-            else:
-                self.result.failed[f"{name}, {part}, on {target}"] = str(done.outcome)
             if progress is not None:
                 progress(self.result.rows + len(self.result.failed), total, f"{name} on {target}")
         self.result.left = total - self.result.rows
         return self.result
 
-    def _missing(self, subject: Subject) -> list[tuple[Target, str]]:
-        targets = [t for t in subject.targets if not self.targets or t in self.targets]
-        parts = subject.parts or _nodes(*subject.make())
-        return [(t, p) for t in targets for p in parts if (subject.name, t, p) not in self.rows]
+    def _missing(self, subject: Subject) -> list[Key]:
+        targets = [
+            t for t in subject.targets if not self.limits.targets or t in self.limits.targets
+        ]
+        keys = ((subject.name, target, part) for target in targets for part in subject.measured())
+        return [key for key in keys if key not in self.known]
 
-    def _tasks(
-        self, wanted: Sequence[tuple[Subject, list[tuple[Target, str]]]]
-    ) -> Iterator[Task[Cost]]:
+    def _tasks(self, wanted: Sequence[tuple[Subject, list[Key]]]) -> Iterator[Task[R]]:
         for subject, keys in wanted:
             if self.end is not None and time.monotonic() > self.end:
                 return
             yield from self._of(subject, keys)
 
-    def _of(self, subject: Subject, keys: list[tuple[Target, str]]) -> Iterator[Task[Cost]]:
+    def _of(self, subject: Subject, keys: list[Key]) -> Iterator[Task[R]]:
         with tempfile.TemporaryDirectory(prefix="bitwright-point-") as folder:
             try:
                 design = emit(*subject.make(), Path(folder) / "rtl")
             except BitwrightError as error:
-                for target, part in keys:
-                    self.result.failed[f"{subject.name}, {part}, on {target}"] = str(error)
+                for key in keys:
+                    self._failed(key, error)
                 return
             sources = read_sources(design.files)
         tops = {**design.modules, STREAMS: design.top}
-        for target in dict.fromkeys(target for target, _ in keys):
-            made = synthesis_tasks(sources, tops, target, self.tool)
-            for part in [part for of, part in keys if of == target]:
-                node = (subject.parts or {}).get(part, part)
+        parts = subject.measured()
+        for target in dict.fromkeys(target for _, target, _ in keys):
+            nodes = {key[2]: parts[key[2]] for key in keys if key[1] == target}
+            made = self.tasks(sources, tops, target)
+            for part, node in nodes.items():
                 self.about[id(made[node])] = subject.name, target, part
                 yield made[node]
+
+    def _failed(self, key: Key, error: BitwrightError) -> None:
+        name, target, part = key
+        self.result.failed[f"{name}, {part}, on {target}"] = str(error)

@@ -116,6 +116,18 @@ def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
     return table
 
 
+def clock_table(reached: Mapping[str, float], paths: Mapping[str, str]) -> RenderableType:
+    """The clock of every layer that was routed by itself, the slowest first, and its path."""
+    slowest = min(reached.values())
+    table = _table(f"routed layer by layer: {slowest:.0f} MHz", "layer")
+    table.add_column("MHz", justify="right", style="bold")
+    if paths:
+        table.add_column("slowest path")
+    for name, mhz in sorted(reached.items(), key=lambda item: item[1]):
+        table.add_row(name, f"{mhz:.1f}", *([paths[name]] if paths else []))
+    return table
+
+
 def plan_table(plan: Plan, estimated: Estimate, cycles: Mapping[str, int]) -> RenderableType:
     """The engine of every layer, how long it works on one tensor, and what it costs."""
     clock = f"{plan.clock_mhz:.0f} MHz asked, {estimated.clock_mhz:.0f} MHz estimated"

@@ -125,6 +125,8 @@ class Measurement:
     nodes: Mapping[str, Cost]
     cached: frozenset[str]
     """The nodes whose counts were already in the cache."""
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """The MHz that each node reaches by itself, where the tool placed and routed it."""
 
     @property
     def total(self) -> Cost:

@@ -90,7 +90,7 @@ def _task(
         top,
         [f"src/{source.name}" for source in sources],
         target,
-        multipliers=not _MULTIPLY.isdisjoint(defined),
+        multipliers=multiplies(sources),
         black_boxes=black_boxes,
     )
 
@@ -112,6 +112,11 @@ def _task(
         # The counting rule too: a result is counts, not cells.
         rule=json.dumps({n: c.as_dict() for n, c in CELLS[target].items()}, sort_keys=True),
     )  # fmt: skip
+
+
+def multiplies(sources: Sequence[Source]) -> bool:
+    """Whether a module that needs these files multiplies variables."""
+    return any(not _MULTIPLY.isdisjoint(source.defines) for source in sources)
 
 
 def _cost(counts: Json) -> Cost:

@@ -187,13 +187,17 @@ def script(
     *,
     multipliers: bool = False,
     black_boxes: Sequence[str] = (),
+    netlist: str | None = None,
 ) -> str:
     """The Yosys script that maps module `top` and writes the cell counts to stat.json.
 
     files: in the order to read them. The map of the adders is read from adders.v. multipliers:
     whether multiplier blocks may be used. black_boxes: modules whose insides do not count.
+    netlist: a file for nextpnr, with the pads that it asks for.
     """
     synthesis = SYNTHESIS[target] + ("" if multipliers else NO_MULTIPLIERS[target])
+    if netlist is not None:
+        synthesis = f"{synthesis.replace(' -noiopads', '')} -json {netlist}"
     return "\n".join(
         [
             *(f"read_verilog -sv {name}" for name in files),

@@ -27,14 +27,17 @@ def characterise(
     limit_minutes: Annotated[
         float | None, typer.Option(min=0, help="Begin nothing more after that.", show_default=False)
     ] = None,
+    clocks: Annotated[
+        bool, typer.Option("--clocks", help="Place and route each with nextpnr, for its clock.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the sample points that the cost model is fitted to.
 
     Single operations of all kinds, widths and foldings are emitted as RTL, and Yosys counts the
-    cells of each. Only what the file of rows lacks is measured, and every row is kept as it comes:
-    stop the command when you like, and run it again to go on. The same points and tools give the
-    same file.
+    cells of each; with --clocks nextpnr routes them on ECP5 and Gowin. Only what the file of rows
+    lacks is measured, and every row is kept as it comes: stop the command when you like, and run
+    it again to go on. The same points and tools give the same file.
 
     Examples:
       bitwright characterise --limit-minutes 10
@@ -42,23 +45,26 @@ def characterise(
     """
     from fnmatch import fnmatch
 
-    from bitwright.characterise import measure_points
+    from bitwright.characterise import Limits, measure, measure_clocks, point_subjects
     from bitwright.console import campaign
-    from bitwright.cost_model.rows import DATA
+    from bitwright.cost_model.rows import DATA, POINTS
     from bitwright.cost_model.sweep import points
     from bitwright.tables import campaign_table
 
-    file = rows or DATA / "measured.csv"
-    chosen = [point for point in points() if fnmatch(point.name, only)]
+    file = rows or DATA / ("clocks.csv" if clocks else "measured.csv")
+    # Registers alone have no path in them that nextpnr would time.
+    chosen = [
+        point
+        for point in points()
+        if fnmatch(point.name, only) and not (clocks and point.op == "identity")
+    ]
     with campaign("measure points") as progress:
-        found = measure_points(
-            chosen,
-            file,
-            targets=target or (),
-            jobs=jobs,
-            limit_s=None if limit_minutes is None else 60 * limit_minutes,
-            progress=progress,
-        )
+        limits = Limits(target or (), jobs, limit_minutes)
+        subjects = point_subjects(chosen)
+        if clocks:
+            found = measure_clocks(subjects, file, limits, progress)
+        else:
+            found = measure(subjects, file, POINTS, limits, progress)
     result = {
         "file": file,
         "points": len(chosen),
