@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import images, reference, rtl
+from benchmarks import estimates, images, reference, rtl
 
-ALL = {"reference": reference.main, "rtl": rtl.main, "images": images.main}
+ALL = {
+    "reference": reference.main,
+    "rtl": rtl.main,
+    "images": images.main,
+    "estimates": estimates.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -16,6 +16,7 @@ targets.py       what is known of a device family without a fit
 coefficients.py  what is fitted, from data/calibration.json
 bands.py         how far an estimate may be off
 estimate.py      estimate
+many.py          PlanTable: many plans of one graph at a time
 calibration.py   the fit, from measured rows
 candidates.py    the ways to build each part of a graph
 planning.py      make_plan and find_plan
@@ -28,6 +29,7 @@ compare.py       estimate beside measurement
 from bitwright.cost_model.compare import Comparison, compare
 from bitwright.cost_model.cost import Cost, Estimate, Measurement
 from bitwright.cost_model.estimate import estimate
+from bitwright.cost_model.many import Estimates, PlanTable
 from bitwright.cost_model.planning import find_plan, make_plan, node_cycles
 from bitwright.cost_model.streamed import STREAMS
 from bitwright.cost_model.synth import measure
@@ -37,7 +39,9 @@ __all__ = [
     "Comparison",
     "Cost",
     "Estimate",
+    "Estimates",
     "Measurement",
+    "PlanTable",
     "compare",
     "estimate",
     "find_plan",

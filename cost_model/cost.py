@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from bitwright.models.graph import Target
 
+RESOURCES = ("lut", "ff", "carry", "dsp", "bram")
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:

@@ -93,16 +93,24 @@ def unrolled(graph: Graph, node: Node, target: Target, clock_mhz: float) -> Unro
     return Unrolled(_stages(features(graph, node), 1e3 / clock_mhz, target))
 
 
+def stage_options(graph: Graph, node: Node, target: Target) -> tuple[int, ...]:
+    """Numbers of pipeline stages of a node, from one to where more cannot be faster."""
+    if is_wiring(node):
+        return (0,)
+    return tuple(range(1, _most_stages(features(graph, node)) + 1))
+
+
+def _most_stages(f: Features) -> int:
+    if isinstance(f, Steps | Tables | Addition | Contest):
+        return 1
+    return min(depth(f).additions + 1, MAX_STAGES)
+
+
 def _stages(f: Features, period_ns: float, target: Target) -> int:
     """The fewest stages that meet the period, else the fewest that are as fast as any."""
     numbers = coefficients(target)
-    most = (
-        1
-        if isinstance(f, Steps | Tables | Addition | Contest)
-        else min(depth(f).additions + 1, MAX_STAGES)
-    )
     times = {}
-    for stages in range(1, most + 1):
+    for stages in range(1, _most_stages(f) + 1):
         made = amounts(f, stages, target)
         times[stages] = numbers.delays.of(made.path, amounts_cost(made, target).lut)
     fastest = min(times.values())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from typing_extensions import assert_never
 
 from bitwright.cost_model.blocks import Blocks, cheapest_blocks
-from bitwright.cost_model.lookups import Tables, tables
+from bitwright.cost_model.lookups import Tables, tables, truth_tables
 from bitwright.models.errors import GraphError
 from bitwright.models.graph import (
     Add,
@@ -33,6 +33,9 @@ from bitwright.models.graph import (
     Value,
     decode,
 )
+
+MOST_TABULATED = 8
+"""Bits of a threshold's input up to which its truth table is looked at."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,17 +82,20 @@ class Steps:
 
     levels: distinct thresholds that the input can reach, so that comparing is not a constant.
     compared_bits: bits of all comparisons; constants with equal low bits share comparing them.
-    selecting: the fewest signals that decide the output: upper bits of the input, and comparisons
-    of its lower bits with the few patterns that evenly spaced thresholds have there.
-    below_bits: bits of those comparisons.
+    signals: by how many of the lower bits are compared first, from none to all, how many signals
+    decide the output: the upper bits, and what those comparisons found. Few, where thresholds are
+    evenly spaced. below_bits: bits of those comparisons. Shape (elements, widest input + 1).
+    reads: how many bits of the input each bit of the output depends on, 0 where it is one of them;
+    shape (elements, bits of the output), all -1 where the input is wider than MOST_TABULATED.
     """
 
     input_width: Floats
     levels: Floats
     compared_bits: Floats
-    selecting: Floats
+    signals: Floats
     below_bits: Floats
     output_width: Floats
+    reads: IntArray
 
     @property
     def output_bits(self) -> int:
@@ -268,19 +274,44 @@ def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
     width = widths(x)
     offset = reached - np.where(low < 0, -(1 << np.maximum(width - 1, 0)[:, None]), 0)
     compared = np.zeros(len(width), dtype=np.int64)
-    selecting, below = width.copy(), compared.copy()
+    signals, below = [width], [compared]
     for bit in range(int(width.max(initial=0))):
         rest = np.where(reached == low, 0, offset % (2 << bit))
         # Comparing the bits up to this one: with zeros it is always true, with a one and zeros
         # below it is this bit itself, and equal constants are compared once.
-        patterns = np.where(bit < width, _nonzero(rest), 0)
-        compared += np.where(bit < width, _nonzero(np.where(rest == 1 << bit, 0, rest)), 0)
-        signals = width - bit - 1 + patterns
-        fewer = (bit < width) & (signals < selecting)
-        selecting, below = np.where(fewer, signals, selecting), np.where(fewer, compared, below)
+        inside = bit < width
+        compared = compared + np.where(inside, _nonzero(np.where(rest == 1 << bit, 0, rest)), 0)
+        signals.append(np.where(inside, width - bit - 1 + _nonzero(rest), signals[-1]))
+        below.append(compared)
+    by_cut = (np.stack(a, axis=1).astype(np.float64) for a in (signals, below))
+    every_signals, every_below = (np.tile(a, (copies, 1)) for a in by_cut)
     return Steps(
-        *(_each(a, copies) for a in (width, levels, compared, selecting, below, widths(y)))
+        input_width=_each(width, copies),
+        levels=_each(levels, copies),
+        compared_bits=_each(compared, copies),
+        signals=every_signals,
+        below_bits=every_below,
+        output_width=_each(widths(y), copies),
+        reads=np.tile(_step_reads(op, x, y), (copies, 1)),
     )
+
+
+def _step_reads(op: Threshold, x: Interval, y: Interval) -> IntArray:
+    """Input bits that each output bit of each channel depends on."""
+    width, made = int(widths(x).max(initial=1)), int(widths(y).max(initial=1))
+    if not 1 <= width <= MOST_TABULATED:
+        return np.full((len(x.low), max(made, 1)), -1)
+    codes = np.arange(1 << width)
+    codes = np.where(x.low.min() < 0, codes - (codes >> (width - 1) << width), codes)
+    inputs = np.clip(codes, x.low.astype(np.int64)[:, None], x.high.astype(np.int64)[:, None])
+    reached = (inputs[:, :, None] >= op.thresholds[:, None, :]).sum(axis=2)
+    values = op.base[:, None] + op.step[:, None] * reached
+    columns = (values[:, None, :] >> np.arange(made)[:, None] & 1).astype(bool)
+    flat = columns.reshape(-1, 1 << width)
+    reads = truth_tables(flat).reads
+    for bit in range(width):
+        reads[(flat == (codes >> bit & 1).astype(bool)).all(axis=1)] = 0
+    return reads.reshape(len(columns), made)
 
 
 def _nonzero(rows: IntArray) -> IntArray:

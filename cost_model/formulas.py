@@ -7,6 +7,7 @@ each output bit. A node's pipeline advances under one enable; a valid and a last
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,6 +18,7 @@ from bitwright.cost_model.amounts import Amounts, LogicPath
 from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import (
+    MOST_TABULATED,
     Addition,
     Contest,
     Features,
@@ -207,7 +209,7 @@ def amounts(f: Features, stages: int, target: Target, streamed: bool = False) ->
             logic = {"shared": count * max(width - 1, 0), "constant": float(f.constant_bits)}
             inside = sum(sum_cut_bits(f, level) for level in cuts(f, stages))
         case Steps():
-            logic = step_logic(f, TABLES[target].inputs)
+            logic = step_logic(f, target)
         case Rescale():
             logic = rounding_logic(f)
             logic["scaled"] = float(f.product_bits.sum())
@@ -237,28 +239,42 @@ def rounding_logic(f: Rescale) -> dict[str, float]:
     }
 
 
-# Tables of `inputs` inputs for a bit of a comparison, and for an output bit that so many signals
-# decide: enough to tell which of two forms a mapper finds the smaller one. The sizes themselves
-# are fitted.
-_COMPARING = {4: 0.43, 6: 0.33}
-_DECIDING = {
-    4: {**dict.fromkeys(range(5), 1.0), 5: 2.0, 6: 3.5, 7: 6.0},
-    6: {**dict.fromkeys(range(7), 1.0), 7: 2.4},
+# Look-up tables for a bit of a comparison, and for an output bit that so many signals decide:
+# enough to tell which form a mapper takes. The sizes themselves are fitted.
+_COMPARING: Mapping[Target, float] = {
+    "xc7": 0.31, "xcup": 0.31, "ecp5": 0.5, "ice40": 0.43, "gowin": 0.6,
+}  # fmt: skip
+_DECIDING: Mapping[Target, tuple[float, ...]] = {
+    "xc7": (0, 1, 1, 1, 1, 1, 1, 2, math.inf),
+    "xcup": (0, 1, 1, 1, 1, 1, 1, 2, math.inf),
+    "ecp5": (0, 1, 1, 1, 1, 2, 3.5, 5.5, 9),
+    "ice40": (0, 1, 1, 1, 1, 2.5, 3.6, 4.7, 7),
+    "gowin": (0, 1, 1, 1, 1, 2, 3.5, 7, 14),
 }
+_WHOLE: Mapping[Target, int] = {"xc7": 7, "xcup": 7, "ecp5": 8, "ice40": 4, "gowin": 8}
+"""Inputs of a truth table that is never taken apart: multiplexers beside the tables make it fast,
+and that comes first for these mappers."""
 
 
-def step_logic(f: Steps, inputs: int) -> dict[str, float]:
-    """Each element in its smaller form: all comparisons, or few signals that decide each output."""
-    table = np.array([_DECIDING[inputs].get(int(signals), math.inf) for signals in f.selecting])
-    decided = table * f.output_width
+def step_logic(f: Steps, target: Target) -> dict[str, float]:
+    """Each element in the form a mapper takes: all comparisons, or few signals that decide."""
+    deciding = np.full(int(max(f.signals.max(initial=0), MOST_TABULATED)) + 1, np.inf)
+    deciding[: MOST_TABULATED + 1] = _DECIDING[target]
+    tables = deciding[f.signals.astype(np.int64)] * np.maximum(f.output_width, 1)[:, None]
+    known = (f.reads >= 0).all(axis=1)
+    tables[known, 0] = deciding[f.reads[known]].sum(axis=1)
+    each = tables + _COMPARING[target] * f.below_bits
+    whole = f.input_width <= _WHOLE[target]
+    each[whole, 1:] = np.inf
+    best, rows = each.argmin(axis=1), np.arange(len(each))
     some = f.levels > 0
-    few = some & (decided + 0.3 * f.below_bits < _COMPARING[inputs] * f.compared_bits)
+    few = some & (whole | (each[rows, best] < _COMPARING[target] * f.compared_bits))
     all_of = some & ~few
     return {
         "compared": float(f.compared_bits[all_of].sum()),
         "counted": float(f.output_width[all_of].sum()),
-        "below": float(f.below_bits[few].sum()),
-        "decided": float(decided[few].sum()),
+        "below": float(f.below_bits[rows, best][few].sum()),
+        "decided": float(tables[rows, best][few].sum()),
     }
 
 

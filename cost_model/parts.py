@@ -13,6 +13,7 @@ from bitwright.models.graph import (
     Graph,
     Node,
     Plan,
+    Target,
     Unrolled,
     decode,
     weight_width,
@@ -41,15 +42,21 @@ def parts(graph: Graph, plan: Plan, solved: bool = False) -> dict[str, Part]:
     plan.check(graph)
     if is_streamed(graph, plan):
         return streamed_parts(graph, plan, sized(graph, plan), solved)
-    found = {}
-    for node in graph.nodes:
-        source = graph.values[node.inputs[0]]
-        reach = graph.intervals[source.name], graph.intervals[node.name]
-        made = unrolled_amounts(
-            node, source, *reach, source.size, plan.stages(node.name), plan.target, solved=solved
-        )
-        found[node.name] = _part(graph, node, plan.engines[node.name], made, solved)
-    return found
+    return {
+        node.name: node_part(graph, node, plan.engines[node.name], plan.target, solved=solved)
+        for node in graph.nodes
+    }
+
+
+def node_part(
+    graph: Graph, node: Node, engine: Engine, target: Target, *, solved: bool = False
+) -> Part:
+    """A node of a graph of vectors, unrolled."""
+    assert isinstance(engine, Unrolled)
+    source = graph.values[node.inputs[0]]
+    reach = graph.intervals[source.name], graph.intervals[node.name]
+    made = unrolled_amounts(node, source, *reach, source.size, engine.stages, target, solved=solved)
+    return _part(graph, node, engine, made, solved)
 
 
 def streamed_parts(

@@ -52,8 +52,11 @@ NOTHING = Sum(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0)
 
 
 def steps(width: float, levels: float, compared: float, selecting: float, out: float) -> Steps:
-    each = (np.full(4, float(v)) for v in (width, levels, compared, selecting, 0.0, out))
-    return Steps(*each)
+    """Four elements that all comparisons decide, or `selecting` signals that cost no comparison."""
+    each = (np.full(4, float(v)) for v in (width, levels, compared))
+    signals, none = np.tile([width, selecting], (4, 1)), np.zeros((4, 2))
+    unknown = np.full((4, max(int(out), 1)), -1)
+    return Steps(*each, signals, none, np.full(4, float(out)), unknown)
 
 
 def rescaler(**changes: float) -> Rescale:
@@ -162,16 +165,15 @@ def test_a_lookup(inputs: int, xc7: float, ecp5: float, ice40: float) -> None:
 def test_thresholds_take_the_smaller_form() -> None:
     far = steps(12, 15, 120, 12, 4)  # comparisons at any places
     near = steps(12, 15, 120, 5, 4)  # five signals decide
-    for inputs in (4, 6):
-        assert (
-            step_logic(far, inputs)["compared"] == 4 * 120
-            and not step_logic(far, inputs)["decided"]
-        )
-        assert (
-            step_logic(near, inputs)["decided"] >= 4 * 4
-            and not step_logic(near, inputs)["compared"]
-        )
-    assert not any(step_logic(steps(8, 0, 0, 0, 0), 6).values())
+    for target in TARGETS:
+        made = step_logic(far, target)
+        assert made["compared"] == 4 * 120 and made["counted"] == 4 * 4 and not made["decided"]
+        made = step_logic(near, target)
+        assert made["decided"] >= 4 * 4 and not made["compared"]
+        assert not any(step_logic(steps(10, 0, 0, 0, 0), target).values())
+    # a table of seven inputs is not taken apart where multiplexers make one
+    whole = steps(7, 15, 120, 5, 4)
+    assert step_logic(whole, "gowin")["decided"] > step_logic(whole, "ice40")["decided"]
 
 
 def test_a_lookup_has_one_stage_of_logic() -> None:
