@@ -42,7 +42,7 @@ from bitwright.models.graph import (
     save,
     save_plan,
 )
-from bitwright.models.zoo import random_mlp
+from bitwright.models.zoo import random_cnn, random_mlp
 
 FOLDER = Path(__file__).parent / "networks"
 ROWS = DATA / "networks.csv"
@@ -160,6 +160,58 @@ class Trained:
         return nn.Sequential(OrderedDict(layers))
 
 
+@dataclass(frozen=True)
+class TrainedCnn:
+    """Two convolutions and a dense layer of 3 bits, trained on digits."""
+
+    seed: int = 0
+
+    def __call__(self) -> Graph:
+        """Train, and lower to integers."""
+        from collections import OrderedDict
+
+        import torch
+        from brevitas import nn as qnn
+        from brevitas.quant.fixed_point import (
+            Int8WeightPerTensorFixedPoint,
+            Uint8ActPerTensorFixedPointMaxInit,
+        )
+        from torch import nn
+
+        from bitwright.models.lower import lower
+        from bitwright.models.train import Recipe, train
+
+        act: dict[str, Any] = {
+            "act_quant": Uint8ActPerTensorFixedPointMaxInit, "return_quant_tensor": True,
+            "bit_width": 3,
+        }  # fmt: skip
+        weight: dict[str, Any] = {
+            "weight_quant": Int8WeightPerTensorFixedPoint, "weight_bit_width": 3, "bias": False,
+        }  # fmt: skip
+        torch.manual_seed(self.seed)
+        model = nn.Sequential(
+            OrderedDict(
+                source=qnn.QuantIdentity(max_val=1.0, **act),
+                conv0=qnn.QuantConv2d(1, 6, 3, padding=1, **weight),
+                bn0=nn.BatchNorm2d(6),
+                act0=qnn.QuantReLU(max_val=2.0, **act),
+                pool0=nn.MaxPool2d(2),
+                conv1=qnn.QuantConv2d(6, 8, 3, **weight),
+                bn1=nn.BatchNorm2d(8),
+                act1=qnn.QuantReLU(max_val=2.0, **act),
+                flat=nn.Flatten(),
+                fc=qnn.QuantLinear(32, 10, **weight),
+                bn2=nn.BatchNorm1d(10),
+            )
+        )
+        data = digits()
+        images = (data.x_train.reshape(-1, 1, 8, 8), data.x_test.reshape(-1, 1, 8, 8))
+        data = replace(data, x_train=images[0], x_test=images[1])
+        result = train(model, data, Recipe(epochs=15, batch=64, learning_rate=5e-3, noise=0.1))
+        Console().print(f"{self}: test accuracy {result.accuracy:.1%}")
+        return lower(model, (1, 8, 8), name="network").graph
+
+
 def _data(name: str) -> Dataset:
     if name == "digits":
         return digits()
@@ -241,9 +293,49 @@ def _random() -> list[Network]:
     ]  # fmt: skip
 
 
+def _folded() -> list[Network]:
+    """Convolutional networks, and perceptrons of the lists above, folded for a rate."""
+
+    def cnn(seed: int, shape: tuple[int, int, int], channels: Sequence[int], bits: int, acts: int,
+            **more: Any) -> Make:  # fmt: skip
+        return partial(random_cnn, shape, channels, weight_bits=bits, activation_bits=acts,
+                       seed=seed, name="network", **more)  # fmt: skip
+
+    def again(name: str) -> Make:
+        return partial(load, FOLDER / name)
+
+    bell: dict[str, Any] = {"spread": "bell"}
+    steps: dict[str, Any] = {"form": "threshold", **bell}
+    pixels = ("conv0", "conv0_act", "conv1", "conv1_act")
+    return [
+        Network("cnn_digits", TrainedCnn(), fps=20_000),
+        Network("cnn_max", cnn(31, (8, 8, 3), (8, 16), 4, 4, **bell), fps=100_000),
+        Network("cnn_binary", cnn(32, (12, 12, 2), (8,), 1, 1, residual=True, **steps), fps=20_000),
+        Network("cnn_depthwise", cnn(33, (10, 10, 4), (8, 12), 2, 3, depthwise=True, pooling="sum",
+                                     **steps), fps=40_000),
+        Network("cnn_w3", cnn(34, (16, 16, 1), (8, 8), 3, 3, density=0.6, **steps), fps=20_000),
+        Network("cnn_w8", cnn(35, (10, 10, 3), (6, 8), 8, 8, **bell), fps=12_000),
+        Network("cnn_residual", cnn(36, (8, 8, 4), (8, 8), 4, 4, residual=True, pooling="none"),
+                fps=20_000),
+        Network("cnn_slow", cnn(37, (24, 24, 3), (8, 16), 5, 4, **bell), fps=2_000),
+        Network("cnn_wide", cnn(38, (6, 6, 8), (32,), 2, 2, density=0.7, **steps), fps=300_000),
+        Network("cnn_mixed", cnn(39, (8, 8, 2), (6, 8), 3, 4, density=0.3), fps=20_000,
+                unrolled=("scores",)),
+        Network("cnn_pixels", cnn(40, (8, 8, 1), (4, 4), 3, 3, pooling="none", density=0.5,
+                                  **bell), fps=10_000, unrolled=pixels),
+        Network("digits_w4a4_folded", again("digits_w4a4"), fps=1e6),
+        Network("digits_binary_folded", again("digits_binary"), fps=1e7),
+        Network("digits_tiled_folded", again("digits_tiled"), fps=4e6),
+        Network("digits_float_folded", again("digits_float"), fps=1e6),
+        Network("mlp_8bit_folded", again("mlp_8bit"), fps=6e6),
+        Network("mlp_jets_folded", again("mlp_jets"), fps=1e6),
+        Network("mlp_mixed", again("mlp_steps"), fps=2e6, unrolled=("fc2",)),
+    ]  # fmt: skip
+
+
 def networks() -> list[Network]:
     """All of them, in the order in which they are measured."""
-    found = [*_trained(), *_random()]
+    found = [*_trained(), *_random(), *_folded()]
     return sorted(found, key=lambda network: network.name in LARGE)
 
 
