@@ -19,6 +19,8 @@ CHAINED: dict[Target, int] = {"xc7": 4, "xcup": 4, "ecp5": 2, "ice40": 1, "gowin
 SHORTEST: dict[Target, int] = {"xc7": 3, "xcup": 3, "ecp5": 5, "ice40": 3, "gowin": 3}
 """Bits of the shortest addition that Yosys' maps make a carry chain of; shorter ones are logic."""
 
+_NARROW = (0.0, 1.0, 1.7, 3.5)  # tables of a sum of so many bits, as one function each
+
 _ZERO, _ONE = -1, -2  # signals that are constant
 
 Bits = list[int]
@@ -35,7 +37,7 @@ class _Netlist:
     inverted: set[tuple[int, int]] = field(default_factory=set)
     stage: int = 1
     cells: int = 0
-    narrow: int = 0
+    narrow: list[int] = field(default_factory=list)
 
     def new(self, count: int) -> Bits:
         """So many signals."""
@@ -52,7 +54,7 @@ class _Netlist:
         low = [b if a == _ZERO else a for a, b in zip(left[:passed], right[:passed], strict=True)]
         count = len(left) - passed
         if count < SHORTEST[self.target]:
-            self.narrow += count
+            self.narrow.append(count)
             return low + self.new(count)
         # The first carry of a chain on iCE40 is an input of its own.
         self.cells += count - 1 if self.target == "ice40" else -(-count // CHAINED[self.target])
@@ -97,6 +99,7 @@ def adder_amounts(
     widths = graph.widths(None if output is None else output.width)
     signed = [low < 0 for low in graph.low]
     stage_of = {i: stage for stage, values in made.adders.items() for i in values}
+    registered = _registered(graph, made, stage_of)
     net = _Netlist(target)
     values = [net.new(width) for width in widths[: graph.inputs]]
     for i, adder in enumerate(graph.adders, start=graph.inputs):
@@ -115,28 +118,23 @@ def adder_amounts(
     )
     if output is not None:
         registers += len({bit for bits in ends.values() for bit in bits if bit >= 0})
+    differences = [i for i in registered if graph.adders[i - graph.inputs].subtract]
     logic = {
         "added": float(len(net.added)), "inverted": float(len(net.inverted)),
-        "chain": float(net.cells), "narrow": float(net.narrow),
-        "registered": float(_registered(graph, made, stage_of, target)),
+        "chain": float(net.cells), "narrow": sum(_NARROW[n] for n in net.narrow if n < 4),
+        "short": float(net.narrow.count(4)),
+        "registered": float(len(registered if target == "ice40" else differences)),
     }  # fmt: skip
     return Amounts(
         Cost(ff=registers), logic, path=_path(graph, stage_of, widths, stages, levels_after)
     )
 
 
-def _registered(graph: AdderGraph, made: Schedule, stage_of: dict[int, int], target: Target) -> int:
-    """Sums with a register right behind them, where Yosys makes the lowest bit once more.
-
-    On iCE40 of all sums, elsewhere of differences.
-    """
+def _registered(graph: AdderGraph, made: Schedule, stage_of: dict[int, int]) -> set[int]:
+    """Sums with a register right behind them."""
     found = {i for stage, kept in made.registers.items() for i in kept if stage_of.get(i) == stage}
-    found |= {
-        o.source
-        for o in graph.outputs
-        if o.is_wire and o.source is not None and o.source >= graph.inputs
-    }
-    return sum(target == "ice40" or graph.adders[i - graph.inputs].subtract for i in found)
+    wires = {o.source for o in graph.outputs if o.is_wire and o.source is not None}
+    return found | {i for i in wires if i >= graph.inputs}
 
 
 def _output(

@@ -18,8 +18,9 @@ KINDS = (
     "added",  # pairs of bits that a carry chain adds
     "inverted",  # bits that are inverted in front of one
     "chain",  # carry cells
-    "narrow",  # bits of additions that are too short for a carry chain
-    "registered",  # sums with a register right behind them
+    "narrow",  # tables of additions of up to three bits, which are no carry chains
+    "short",  # additions of four bits that are none either
+    "registered",  # sums (on iCE40) or differences that do: their lowest bit is made once more
     # adder graphs, by formulas
     "shared",  # bits of additions that share terms
     "constant",  # bits of the addition of a constant

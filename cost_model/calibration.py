@@ -44,8 +44,8 @@ _ROUNDS = 8  # of weighting rows by their errors
 _USUAL = 0.03  # relative errors below which rows weigh alike
 
 EXPECTED: Mapping[str, tuple[float, float]] = {
-    "reset": (1, 0), "added": (1, 0), "inverted": (1, 0), "chain": (0.5, 1), "narrow": (1, 0.3),
-    "registered": (0.5, 0),
+    "reset": (1, 0), "added": (1, 0), "inverted": (1, 0), "chain": (0.5, 1), "narrow": (1, 0),
+    "short": (8, 0), "registered": (0.5, 0),
     "shared": (1, 0.5), "constant": (0.6, 0.3), "scaled": (0.8, 0.4), "offset": (0.7, 0.4),
     "tie": (0.2, 0), "upper": (0.2, 0), "kept": (0.7, 0),
     "compared": (0.4, 0), "counted": (0.5, 0), "below": (0.3, 0), "decided": (1, 0), "deep": (1, 0),

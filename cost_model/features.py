@@ -274,7 +274,10 @@ def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
     width = widths(x)
     offset = reached - np.where(low < 0, -(1 << np.maximum(width - 1, 0)[:, None]), 0)
     compared = np.zeros(len(width), dtype=np.int64)
-    signals, below = [width], [compared]
+    made = widths(y)
+    signals, below, windowed = [width], [compared], []
+    highest = np.where(reached == low, -1, offset).max(axis=1, initial=0)[:, None]
+    placed = np.where(reached == low, highest, offset)
     for bit in range(int(width.max(initial=0))):
         rest = np.where(reached == low, 0, offset % (2 << bit))
         # Comparing the bits up to this one: with zeros it is always true, with a one and zeros
@@ -283,6 +286,13 @@ def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
         compared = compared + np.where(inside, _nonzero(np.where(rest == 1 << bit, 0, rest)), 0)
         signals.append(np.where(inside, width - bit - 1 + _nonzero(rest), signals[-1]))
         below.append(compared)
+        # All thresholds in few places of the upper bits: those decide once for each place, and
+        # for each bit of the output, rather than for each threshold.
+        places = _distinct(placed >> (bit + 1))
+        upper = np.maximum(width - bit - 1, 0)
+        windowed.append(compared + np.where(upper > 0, places * (2 * upper + made), 0))
+    if windowed:
+        compared = np.min(windowed, axis=0)
     by_cut = (np.stack(a, axis=1).astype(np.float64) for a in (signals, below))
     every_signals, every_below = (np.tile(a, (copies, 1)) for a in by_cut)
     return Steps(
@@ -291,18 +301,21 @@ def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
         compared_bits=_each(compared, copies),
         signals=every_signals,
         below_bits=every_below,
-        output_width=_each(widths(y), copies),
+        output_width=_each(made, copies),
         reads=np.tile(_step_reads(op, x, y), (copies, 1)),
     )
 
 
 def _step_reads(op: Threshold, x: Interval, y: Interval) -> IntArray:
     """Input bits that each output bit of each channel depends on."""
-    width, made = int(widths(x).max(initial=1)), int(widths(y).max(initial=1))
+    own = widths(x)
+    width, made = int(own.max(initial=1)), int(widths(y).max(initial=1))
     if not 1 <= width <= MOST_TABULATED:
         return np.full((len(x.low), max(made, 1)), -1)
-    codes = np.arange(1 << width)
-    codes = np.where(x.low.min() < 0, codes - (codes >> (width - 1) << width), codes)
+    # Each channel's own bits, as they are seen: those above them are not there.
+    codes = np.arange(1 << width) & ((1 << own) - 1)[:, None]
+    top = codes >> np.maximum(own - 1, 0)[:, None] & (x.low < 0).astype(np.int64)[:, None]
+    codes = codes - (top << own[:, None])
     inputs = np.clip(codes, x.low.astype(np.int64)[:, None], x.high.astype(np.int64)[:, None])
     reached = (inputs[:, :, None] >= op.thresholds[:, None, :]).sum(axis=2)
     values = op.base[:, None] + op.step[:, None] * reached
@@ -310,7 +323,8 @@ def _step_reads(op: Threshold, x: Interval, y: Interval) -> IntArray:
     flat = columns.reshape(-1, 1 << width)
     reads = truth_tables(flat).reads
     for bit in range(width):
-        reads[(flat == (codes >> bit & 1).astype(bool)).all(axis=1)] = 0
+        same = np.repeat((codes >> bit & 1).astype(bool), made, axis=0)
+        reads[(flat == same).all(axis=1)] = 0
     return reads.reshape(len(columns), made)
 
 

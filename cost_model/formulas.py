@@ -251,7 +251,7 @@ _DECIDING: Mapping[Target, tuple[float, ...]] = {
     "ice40": (0, 1, 1, 1, 1, 2.5, 3.6, 4.7, 7),
     "gowin": (0, 1, 1, 1, 1, 2, 3.5, 7, 14),
 }
-_WHOLE: Mapping[Target, int] = {"xc7": 7, "xcup": 7, "ecp5": 8, "ice40": 4, "gowin": 8}
+_WHOLE: Mapping[Target, int] = {"xc7": 7, "xcup": 7, "ecp5": 4, "ice40": 4, "gowin": 8}
 """Inputs of a truth table that is never taken apart: multiplexers beside the tables make it fast,
 and that comes first for these mappers."""
 
