@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test docs bench bench-subbit bench-codecs bench-accuracy golden lint types links format clean
+.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy golden lint types links format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ docs: links  ## build the documentation, build/site/index.html; warnings are err
 
 bench: $(READY)  ## measure the speeds and write out/bench/*.json
 	@$(BIN)/python -m benchmarks
+
+bench-conv: $(READY)  ## convolutional networks in HLS and RTL, and CNV's speed, into out/bench/conv.json
+	@$(BIN)/python -m benchmarks.conv
 
 bench-subbit: $(READY)  ## LUTs of tiled weights and minifloats, into out/bench/subbit.json
 	@$(BIN)/python -m benchmarks.subbit

@@ -1,13 +1,13 @@
-"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] [images]."""
+"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] [emission]."""
 
 import sys
 
-from benchmarks import estimates, images, reference, rtl
+from benchmarks import emission, estimates, reference, rtl
 
 ALL = {
     "reference": reference.main,
     "rtl": rtl.main,
-    "images": images.main,
+    "emission": emission.main,
     "estimates": estimates.main,
 }
 

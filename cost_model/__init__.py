@@ -15,7 +15,7 @@ parts.py         a graph under a plan as parts
 targets.py       what is known of a device family without a fit
 coefficients.py  what is fitted, from data/calibration.json
 bands.py         how far an estimate may be off
-estimate.py      estimate
+estimate.py      estimate, and plans without any folding
 many.py          PlanTable: many plans of one graph at a time
 calibration.py   the fit, from measured rows
 candidates.py    the ways to build each part of a graph
@@ -28,7 +28,7 @@ compare.py       estimate beside measurement
 
 from bitwright.cost_model.compare import Comparison, compare
 from bitwright.cost_model.cost import Cost, Estimate, Measurement
-from bitwright.cost_model.estimate import estimate
+from bitwright.cost_model.estimate import estimate, unrolled_plan
 from bitwright.cost_model.many import Estimates, PlanTable
 from bitwright.cost_model.planning import find_plan, make_plan, node_cycles
 from bitwright.cost_model.streamed import STREAMS
@@ -48,4 +48,5 @@ __all__ = [
     "make_plan",
     "measure",
     "node_cycles",
+    "unrolled_plan",
 ]
