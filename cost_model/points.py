@@ -108,10 +108,10 @@ class Point:
             w = self.window
             parts += [f"k{w.kernel[0]}s{w.stride[0]}p{w.padding[0]}"]
         match self.engine:
-            case Unrolled(stages):
-                parts += [f"r{stages}"]
-            case Folded(pe, simd, loadable):
-                parts += [f"pe{pe}x{simd}" + "l" * loadable]
+            case Unrolled():
+                parts += [f"r{self.engine.stages}"]
+            case Folded():
+                parts += [_folded(self.engine)]
         parts += [f"to{self.lanes}"] if self.lanes else []
         return "_".join(parts)
 
@@ -241,6 +241,14 @@ class Point:
         made = self.made or self.kind
         table = rng.integers(made.min, made.max + 1, (rows, 1 << self.kind.width))
         return Lookup(table, self.kind.min)
+
+
+def _folded(engine: Folded) -> str:
+    """ "pe2x8r3_lut": pe and simd, stages, what the weights lie in."""
+    text = f"pe{engine.pe}x{engine.simd}"
+    text += f"r{engine.stages}" if engine.stages > 1 else ""
+    text += "l" if engine.loadable else ""
+    return text if engine.memory == "auto" else f"{text}_{engine.memory}"
 
 
 def _short(kind: IntType) -> str:

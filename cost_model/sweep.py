@@ -7,13 +7,16 @@ dealt out in turn, so that a sweep that is stopped early has some of each.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice, zip_longest
 from typing import TypeVar
 
 import numpy as np
 
 from bitwright.cost_model.points import Kind, Point, Weights, u
-from bitwright.models.graph import Folded, IntType, Unrolled, Window
+from bitwright.models.graph import Conv2d, Dense, Folded, IntType, Unrolled, Window
+from bitwright.models.graph.plan import Memory
+from bitwright.models.graph.products import products
 
 Draw = Callable[[np.random.Generator], Point | None]
 T = TypeVar("T")
@@ -213,7 +216,8 @@ def add(rng: np.random.Generator) -> Point:
     """Two branches that join: a deep queue beside a convolution."""
     size, channels = int(rng.integers(4, 11)), 2 * _log(rng, 1, 4)
     window = Window((3, 3), padding=(1, 1, 1, 1))
-    engine = Folded(_divisor(rng, channels, 8))
+    folded = rng.random() < 0.5
+    engine = Folded(_divisor(rng, channels, 8)) if folded else _stages(rng, 3)
     kind = _type(rng, 2, 6)
     return Point("add", (size, size, channels), kind, engine, bits=3, percent=60, window=window)
 
@@ -244,7 +248,7 @@ def loadable(rng: np.random.Generator) -> Point | None:
     """A product whose weights can be changed while it runs."""
     inputs, outputs = 4 * _log(rng, 2, 16), 2 * _log(rng, 1, 8)
     kind, bits = _type(rng, 1, 8), int(rng.integers(1, 9))
-    engine = Folded(_divisor(rng, outputs, 4), _divisor(rng, inputs, 4), True)
+    engine = Folded(_divisor(rng, outputs, 4), _divisor(rng, inputs, 4), loadable=True)
     return Point("dense", (inputs,), kind, engine, outputs, bits=bits, biased=True)
 
 
@@ -274,7 +278,19 @@ def _lean(
         op, shape, kind, engine, outputs, bits=bits, weights=weights, copies=copies,
         percent=100 if bits == 1 else int(_one(rng, (30, 60, 100))), biased=True, window=window,
     )  # fmt: skip
-    return point if lanes * bits * kind.width <= 600 else None
+    return _arranged(rng, point) if lanes * bits * kind.width <= 600 else None
+
+
+def _arranged(rng: np.random.Generator, point: Point) -> Point:
+    """The product with some stages in its sum, and its weights here or there."""
+    engine = point.engine
+    assert isinstance(engine, Folded)
+    op = point.graph().nodes[-1].op
+    assert isinstance(op, Dense | Conv2d)
+    most = products(op, point.kind, engine.simd, engine.loadable).most_stages
+    stages = int(rng.integers(1, most + 1)) if rng.random() < 0.6 else 1
+    memory: Memory = _one(rng, ("auto", "auto", "auto", "lut", "block"))
+    return replace(point, engine=replace(engine, stages=stages, memory=memory))
 
 
 UNROLLED: tuple[tuple[Draw, int], ...] = (

@@ -18,6 +18,7 @@ from bitwright.report import RESOURCES
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
     "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck",
+    "characterise",
 )  # fmt: skip
 
 Command = Callable[..., Any]
@@ -188,6 +189,28 @@ def test_synth(
     assert "measured" in bitwright("synth", graph, design)
     other = bitwright("synth", graph, design, "--target", "ice40", "--json")
     assert other["cost"]["target"] == "ice40"
+
+
+def test_synth_tells_the_clock_of_every_layer(
+    bitwright: Command, graph: Path, design: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The router is real; the synthesis of the estimate beside it too."""
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
+    said = bitwright("synth", graph, design, "--target", "ecp5", "--route", "--json")
+    reached = said["layer_clock_mhz"]
+    assert set(reached) == set(said["cost"]["layers"]) == set(said["slowest_paths"])
+    assert said["clock_mhz"]["routed"] == min(reached.values()) > 10
+    assert all(re.search(r" to .* ns in cells, .* ns in wires", path)
+               for path in said["slowest_paths"].values())  # fmt: skip
+    assert "slowest path" in bitwright("synth", graph, design, "--target", "ecp5", "--route")
+
+
+def test_synth_says_what_it_cannot_route(
+    bitwright: Command, graph: Path, design: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bitwright("synth", graph, design, "--tool", "vivado", code=2)
+    bitwright("synth", graph, design, "--tool", "vivado", "--route", code=2)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
