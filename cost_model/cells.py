@@ -10,6 +10,8 @@ from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
+from bitwright.models.graph.plan import Memory as Style
+from bitwright.models.graph.products import Products
 from bitwright.models.graph.streams import Lines, Sweep
 
 _EXACT_BITS = 1 << 16
@@ -27,9 +29,11 @@ def loop(bound: int) -> Amounts:
     return Amounts(Cost(ff=width + 1), {"loop": width + 1}) if bound > 1 else Amounts()
 
 
-def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amounts:
+def ram(
+    target: Target, width: int, depth: int, registered: bool = True, style: Style = "auto"
+) -> Amounts:
     """A memory with a write and a read port; a register behind the latter unless it is none."""
-    made = memory(target, width, depth, written=True, registered=registered)
+    made = memory(target, width, depth, written=True, registered=registered, style=style)
     read = width if registered else 0
     if made.kind == "block":
         passed = 0 if registered else width + 1  # a word that is written where it is read
@@ -42,19 +46,19 @@ def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amou
     return Amounts(Cost(ff=stored + read), {"select": stored, "shift": depth})
 
 
-def rom(target: Target, words: IntArray, width: int) -> Amounts:
+def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> Amounts:
     """A memory of fixed words with a register behind it. words: (depth, numbers), of `width`."""
     depth, numbers = words.shape
-    known = rom_of_shape(target, depth, numbers * width)
+    known = rom_of_shape(target, depth, numbers * width, style)
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
     return Amounts(Cost(ff=len(columns)), tables=(truth_tables(columns),))
 
 
-def rom_of_shape(target: Target, depth: int, width: int) -> Amounts:
+def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
     """A memory of `depth` words that look random."""
-    made = memory(target, width, depth, written=False, registered=True)
+    made = memory(target, width, depth, written=False, registered=True, style=style)
     if made.kind == "block":
         select = width * (made.parts - 1)
         return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
@@ -97,8 +101,11 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
         + (kernel[0] > 1 or sweep.window.pads) * span
     )
     counted += sweep.window.pads * 2 * column
+    if rows > 1:  # what an output row changes, and the words to the next one, known beforehand
+        counted += span
+        places += max(place - whole, 0)
     # Of a window that never moves, Yosys keeps a place that cannot change.
-    flags = 6 + sweep.window.pads + ((rows, columns) == (1, 1)) * (place + 3)
+    flags = 6 + sweep.window.pads + 2 * (rows > 1) + ((rows, columns) == (1, 1)) * (place - 1)
     logic = {
         "window": 1, "loop": accesses + passes, "row": counted, "place": places,
         "masked": width * sweep.window.pads,
@@ -113,7 +120,8 @@ def lines(target: Target, head: Lines, width: int) -> Amounts:
     place, row = bits(head.pixels + head.flush), bits(head.rows + kernel[0]) + 1
     column = bits(head.columns + kernel[1]) + 1
     taps = window.taps * width
-    inside = 2 * sum(kernel) * window.pads
+    top, left, below, right = window.padding
+    inside = 2 * (min(top + below, kernel[0]) + min(left + right, kernel[1]))
     logic = {
         "window": 1, "loop": place, "row": row + column, "masked": taps * window.pads,
     }  # fmt: skip
@@ -160,45 +168,45 @@ def multiplier_blocks(target: Target, a: int, b: int) -> int:
 def products(
     target: Target,
     lanes: int,
-    terms: int,
+    form: Products,
     in_width: int,
-    weight_width: int,
     acc_width: int,
     biased: int,
     signed: bool,
-    constant: bool = True,
+    stages: int,
 ) -> Amounts:
-    """A bw_matvec. biased: the different bits of the constants that sums begin with.
-
-    constant: the weights are, so that what signs leave out of a product is in those.
-    """
-    binary = constant and weight_width == 1 and in_width == 1 and not signed
+    """A bw_matvec. biased: the different bits of the constants that sums begin with."""
+    terms, weight_width = form.terms, form.weight_bits
     each = lanes * terms
     known, logic = Cost(), {}
-    if binary:
-        addends = math.ceil(terms / 3)
-        width = 3 + bits(addends)
+    blocks = 0
+    if form.form == "binary":
+        addend, grown = 2, 3  # a full adder counts three bits
+        logic = {"equal": float(each), "tree": lanes * tree_bits(form.addends, 2)}
         summed = terms.bit_length()
-        logic = {"equal": float(each), "tree": lanes * tree_bits(addends, 2)}
     else:
         factor = in_width + (not signed)
-        addend = in_width + weight_width if weight_width > 1 else in_width + 1
-        width = addend + bits(terms)
-        summed = width
+        addend = grown = in_width + (weight_width if weight_width > 1 else 1)
+        summed = addend + bits(terms)
         logic = {"tree": float(lanes * tree_bits(terms, addend))}
         if weight_width == 1:
             logic["sign"] = each * (in_width + 1)
-            if not constant:  # a negation is an addition
+            if form.form == "negated":  # a negation is an addition
                 logic["tree"] += each * (in_width + 1)
-        elif is_block_product(target, factor if signed else in_width, weight_width):
-            known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
+        elif is_block_product(target, max(in_width, 2), weight_width):
+            blocks = each * multiplier_blocks(target, factor, weight_width)
         else:
             logic["product"] = each * in_width * weight_width
     logic["sum"] = lanes * acc_width
     summed = min(summed, acc_width)
-    known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
-    # A multiplier of tables is a tree of its rows.
-    return Amounts(known, logic, path=LogicPath(bits(terms) + bits(weight_width) + 1))
+    known = Cost(ff=lanes * (acc_width + summed) + biased + 5, dsp=blocks)
+    for place in form.cuts(stages):
+        # Yosys puts the register behind a Xilinx multiplier into its block.
+        inside = place == 0 and blocks and target in ("xc7", "xcup")
+        kept = 0 if inside else lanes * -(-form.addends >> place) * (addend + place)
+        known += Cost(ff=kept + 1)
+    levels = form.longest(stages) + (stages == 1)
+    return Amounts(known, logic, path=LogicPath(levels, grown + form.tree_levels))
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Literal
 
 from bitwright.models.graph import Target
+from bitwright.models.graph.plan import Memory as Style
 
 Kind = Literal["logic", "tables", "block"]
 
@@ -81,7 +82,15 @@ _TRANSPARENT = 6.0
 
 
 @cache
-def memory(target: Target, width: int, depth: int, *, written: bool, registered: bool) -> Memory:
+def memory(
+    target: Target,
+    width: int,
+    depth: int,
+    *,
+    written: bool,
+    registered: bool,
+    style: Style = "auto",
+) -> Memory:
     """What becomes of `depth` words of `width` bits.
 
     written: it has a write port; otherwise its contents are fixed. registered: a word is read from
@@ -90,8 +99,12 @@ def memory(target: Target, width: int, depth: int, *, written: bool, registered:
     # Logic of a fixed memory has all the words that its address can say.
     whole = depth if written else 1 << (depth - 1).bit_length()
     best, least = Memory("logic"), width * whole * (_RAM if written else _ROM[target])
+    if style == "block":
+        least = math.inf
     for form in FORMS[target]:
-        if form.kind == "tables" and not written:
+        if form.kind == "tables" and (not written or style == "block"):
+            continue
+        if form.kind == "block" and style == "lut":
             continue
         cost, cells, parts = _cells(form, width, depth, written)
         cost += 0 if registered else _TRANSPARENT

@@ -20,6 +20,7 @@ from bitwright.models.graph import (
     Conv2d,
     Dense,
     Engine,
+    Folded,
     Graph,
     IntArray,
     Interval,
@@ -37,6 +38,7 @@ from bitwright.models.graph import (
 )
 from bitwright.models.graph.plan import is_depthwise
 from bitwright.models.graph.positions import at_position, seen_at_position
+from bitwright.models.graph.products import products
 from bitwright.models.graph.streams import (
     INPUT,
     OUTPUT,
@@ -90,9 +92,10 @@ def node_amounts(
     if sweep is not None:
         if isinstance(op, Dense | Conv2d):
             types = source.type, node.output.type
+            assert isinstance(engine, Folded)
             if load_beats:
-                return _loadable(op, sweep, step, *types, target, load_beats)
-            return product(op, sweep, step, *types, target, exact)
+                return _loadable(op, sweep, step, *types, engine, target, load_beats)
+            return product(op, sweep, step, *types, engine, target, exact)
         assert isinstance(op, MaxPool | SumPool)
         view = cells.window(target, sweep, step.takes * source.type.width, addressed=False)
         largest = isinstance(op, MaxPool)
@@ -145,6 +148,7 @@ def product(
     step: Step,
     kind: IntType,
     made: IntType,
+    engine: Folded,
     target: Target,
     exact: bool,
 ) -> Amounts:
@@ -153,7 +157,8 @@ def product(
     simd, pe = 1 if depthwise else step.takes, step.makes
     width = weight_width(op.weights)
     found = cells.window(target, sweep, step.takes * kind.width, addressed=True)
-    stored = cells.rom_of_shape(target, sweep.passes * sweep.accesses, pe * simd * width)
+    word, depth, style = pe * simd * width, sweep.passes * sweep.accesses, engine.memory
+    stored = cells.rom_of_shape(target, depth, word, style)
     bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
     if exact:
         weights = weight_words(op, sweep, pe, simd)
@@ -162,16 +167,22 @@ def product(
             binary = kind.width == 1 and not kind.signed
             bias = bias - negative if binary else bias + negative
             weights = (weights + 1) // 2
-        stored = cells.rom(target, weights.reshape(-1, pe * simd), width)
+        stored = cells.rom(target, weights.reshape(-1, pe * simd), width, style)
     found += stored
     constants = 0
     if np.any(bias):
         found += cells.rom(target, bias, made.width)
         constants = len(cells.stored_columns(bias, made.width))
-    lanes = (pe, 1) if depthwise else (pe, simd)
+        found += _late_pass(sweep, engine)
+    form = products(op, kind, simd, loadable=False)
     return found + cells.products(
-        target, *lanes, kind.width, width, made.width, constants, kind.signed
+        target, pe, form, kind.width, made.width, constants, kind.signed, engine.stages
     )
+
+
+def _late_pass(sweep: Sweep, engine: Folded) -> Amounts:
+    """The number of a pass, delayed until its sum begins."""
+    return Amounts(Cost(ff=cells.bits(sweep.passes) * (engine.stages - 1)))
 
 
 def _loadable(
@@ -180,6 +191,7 @@ def _loadable(
     step: Step,
     kind: IntType,
     made: IntType,
+    engine: Folded,
     target: Target,
     load_beats: int,
 ) -> Amounts:
@@ -187,13 +199,19 @@ def _loadable(
     simd, pe = step.takes, step.makes
     width = weight_width(op.weights)
     found = cells.window(target, sweep, simd * kind.width, addressed=True)
-    for word, depth in (
-        (pe * simd * width, sweep.passes * sweep.accesses),
-        (pe * made.width, sweep.passes),
+    for word, depth, style in (
+        (pe * simd * width, sweep.passes * sweep.accesses, engine.memory),
+        (pe * made.width, sweep.passes, "auto"),
     ):
-        found += cells.ram(target, word, depth) + cells.loader(word, depth, load_beats)
-    return found + cells.products(
-        target, pe, simd, kind.width, width, made.width, pe * made.width, kind.signed, False
+        found += cells.ram(target, word, depth, style=style)
+        found += cells.loader(word, depth, load_beats)
+    form = products(op, kind, simd, loadable=True)
+    return (
+        found
+        + _late_pass(sweep, engine)
+        + cells.products(
+            target, pe, form, kind.width, made.width, pe * made.width, kind.signed, engine.stages
+        )
     )
 
 
