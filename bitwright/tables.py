@@ -5,12 +5,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
 from bitwright.cost_model import Estimate
+from bitwright.cost_model.width_table import BITS, WidthTable
 from bitwright.hls import Report as VendorReport
 from bitwright.models.graph import Graph, Plan
 from bitwright.report import (
@@ -231,6 +233,34 @@ def campaign_table(result: Mapping[str, Any]) -> Table:
     for what, why in result["failed"].items():
         table.add_row(f"[red]{what}[/]", why)
     return table
+
+
+def widths_table(table: WidthTable) -> RenderableType:
+    """A layer's look-up tables and latency, weight bits down and activation bits across."""
+    layer = table.layer
+    hardware = str(layer.folded) if layer.folded else f"unrolled for {layer.clock_mhz:g} MHz"
+    made = []
+    for title, resource, form in (
+        (f"LUTs on {layer.target}, {hardware}", "lut", "{:,.0f}"),
+        ("latency, ns", "latency_ns", "{:,.0f}"),
+    ):
+        one = _table(title, "weights")
+        for a in BITS:
+            one.add_column(f"{a}-bit" + (" activations" if a == 1 else ""), justify="right")
+        counts = table.counts(resource)
+        for w in BITS:
+            if np.isnan(counts[w - 1]).all():
+                continue
+            cells = []
+            for a in BITS:
+                cell = form.format(counts[w - 1, a - 1])
+                seen = table.measured.get((w, a))
+                cells.append(f"{cell} ({seen.lut:,})" if resource == "lut" and seen else cell)
+            one.add_row(f"{w}-bit", *cells)
+        made.append(one)
+    if table.measured:
+        made[0].caption, made[0].caption_justify = "(measured)", "left"
+    return Group(*made)
 
 
 def calibration_table(errors: Sequence[Mapping[str, Any]], file: Path) -> Table:

@@ -9,6 +9,7 @@ from bitwright.cli.bottleneck import bottleneck
 from bitwright.cli.calibrate import calibrate
 from bitwright.cli.characterise import characterise
 from bitwright.cli.cost import estimate, synth
+from bitwright.cli.cost_table import cost_table
 from bitwright.cli.hls import hls
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
@@ -25,6 +26,7 @@ for command in (
     lower,
     plan,
     estimate,
+    cost_table,
     hls,
     rtl,
     verify,
