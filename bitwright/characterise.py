@@ -4,9 +4,12 @@ The file is whole after every row, so a job that was killed is run again and goe
 emitted while the tools run, each only once for all targets: RTL does not depend on the target.
 """
 
+import fcntl
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +24,7 @@ from bitwright.cost_model.runs import Task, default_cache, run
 from bitwright.cost_model.sources import Source, read_sources
 from bitwright.cost_model.synth import TIMEOUT_S, synthesis_tasks
 from bitwright.cost_model.yosys import find_yosys
-from bitwright.models.errors import BitwrightError, InputError, ToolError
+from bitwright.models.errors import BitwrightError, InputError, StorageError, ToolError
 from bitwright.models.graph import TARGETS, Graph, Plan, Target
 from bitwright.models.graph.plan import is_wiring
 from bitwright.models.graph.streams import is_streamed
@@ -86,6 +89,8 @@ class Limits:
     minutes: float | None = None
     cache: Path | None = None
     yosys: str | None = None
+    seed: int = SEED
+    """Of the placer, where something is routed."""
 
 
 def measure(
@@ -107,9 +112,10 @@ def measure(
     def row(name: str, target: Target, part: str, cost: Cost) -> Row:
         return Row(name, target, tool.version, part, cost)
 
-    known = {row.key: row for row in read_rows(file)}
-    job = _Job(file, heading, known, partial(synthesis_tasks, tool=tool), row, limits)
-    return job.run(list(subjects), progress)
+    with _alone(file, limits):
+        known = {row.key: row for row in read_rows(file)}
+        job = _Job(file, heading, known, partial(synthesis_tasks, tool=tool), row, limits)
+        return job.run(list(subjects), progress)
 
 
 def measure_clocks(
@@ -135,21 +141,42 @@ def measure_clocks(
 
     def row(name: str, target: Target, part: str, found: Route) -> ClockRow:
         full = name if part == "node" else f"{name}/{part}"
-        return ClockRow(full, target, versions[target], SEED, found.mhz)
+        return ClockRow(full, target, versions[target], limits.seed, found.mhz)
 
-    known = {}
-    for one in read_clocks(file):
-        name, _, part = one.name.partition("/")
-        if one.seed == SEED:
-            known[name, one.target, part or "node"] = one
-    others = [one for one in read_clocks(file) if one.seed != SEED]
-    tasks = partial(route_tasks, tool=tool, seed=SEED)
-    job = _Job(file, CLOCKS, known, tasks, row, limits, others)
-    return job.run(routed, progress)
+    tasks = partial(route_tasks, tool=tool, seed=limits.seed)
+    with _alone(file, limits):
+        known, others = {}, []
+        for one in read_clocks(file):
+            name, _, part = one.name.partition("/")
+            if one.seed == limits.seed:
+                known[name, one.target, part or "node"] = one
+            else:
+                others.append(one)
+        return _Job(file, CLOCKS, known, tasks, row, limits, others).run(routed, progress)
 
 
 def _design(point: Point) -> tuple[Graph, Plan]:
     return point.graph(), point.plan("xc7")
+
+
+@contextmanager
+def _alone(file: Path, limits: Limits) -> Iterator[None]:
+    """Raises InputError where another job measures into the same file: it would lose our rows."""
+    cache = limits.cache or default_cache()
+    key = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = (cache / f"rows-{key}.lock").open("w")
+    except OSError as error:
+        raise StorageError(f"cannot write into {cache} ({error.strerror or error})") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another job is measuring into {file}: wait for it, or name another file"
+            ) from None
+        yield
 
 
 R = TypeVar("R")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.progress import TimeRemainingColumn as Left
+from rich.table import Column
 
 
 class Step:
@@ -66,13 +67,13 @@ def campaign(title: str) -> Iterator[Callable[[int, int, str], None]]:
     log gets a line a minute.
     """
     console = Console(stderr=True, highlight=False)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24),
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # so that the others are whole
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(16),
                MofNCompleteColumn(), Elapsed(), TextColumn("left"), Left(),
-               TextColumn("[dim]{task.fields[last]}"))  # fmt: skip
+               TextColumn("[dim]{task.fields[last]}", table_column=rest))  # fmt: skip
     told = time.monotonic()
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden, expand=True) as bar:
         task = bar.add_task(title, total=None, last="")
 
         def progress(done: int, total: int, last: str) -> None:

@@ -22,7 +22,16 @@ candidates.py    the ways to build each part of a graph
 planning.py      make_plan and find_plan
 sources.py       the files that a module needs
 yosys.py         the synthesis script of each target, and the rule by which cells are counted
-synth.py         measure: in parallel, cached by content
+runs.py          runs of tools: in parallel, cached by content
+synth.py         measure: modules counted by Yosys
+nextpnr.py       route: modules placed and routed, for their clock
+vivado.py        the same and the counts with Vivado, where it is
+points.py        sample points: one operation each
+sweep.py         which of them are measured
+rows.py          what was measured, as files
+observed.py      measured rows as the calibration sees them
+width_table.py   what a layer costs by the bits of its weights and activations
+differentiable.py  the same as a torch function
 compare.py       estimate beside measurement
 """
 

@@ -143,6 +143,21 @@ def test_a_job_that_is_killed_goes_on(tmp_path: Path, yosys: Path) -> None:
     assert not list(tmp_path.glob(".new-*"))
 
 
+def test_one_job_at_a_time_writes_a_file(tmp_path: Path, yosys: Path) -> None:
+    """A second one would write the rows that it knows over those of the first."""
+    file, told = tmp_path / "rows.csv", []
+
+    def second(done: int, total: int, last: str) -> None:
+        with pytest.raises(InputError, match="another job is measuring into"):
+            measure(point_subjects(FEW[1:2]), file, POINTS, limits(tmp_path, yosys, "ecp5"))
+        told.append(done)
+
+    measure(point_subjects(FEW[:1]), file, POINTS, limits(tmp_path, yosys, "ecp5"), second)
+    assert told == [1] and len(read_rows(file)) == 1
+    measure(point_subjects(FEW[:2]), file, POINTS, limits(tmp_path, yosys, "ecp5"))
+    assert len(read_rows(file)) == 2
+
+
 def test_what_fails_is_told_and_left_out(tmp_path: Path, yosys: Path) -> None:
     (tmp_path / "fails").write_text("synth_ice40")
     file = tmp_path / "rows.csv"

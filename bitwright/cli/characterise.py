@@ -30,6 +30,7 @@ def characterise(
     clocks: Annotated[
         bool, typer.Option("--clocks", help="Place and route each with nextpnr, for its clock.")
     ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the placer, with --clocks.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the sample points that the cost model is fitted to.
@@ -59,7 +60,7 @@ def characterise(
         if fnmatch(point.name, only) and not (clocks and point.op == "identity")
     ]
     with campaign("measure points") as progress:
-        limits = Limits(target or (), jobs, limit_minutes)
+        limits = Limits(target or (), jobs, limit_minutes, seed=seed)
         subjects = point_subjects(chosen)
         if clocks:
             found = measure_clocks(subjects, file, limits, progress)
