@@ -126,7 +126,7 @@ def adder_amounts(
         "registered": float(len(registered if target == "ice40" else differences)),
     }  # fmt: skip
     return Amounts(
-        Cost(ff=registers), logic, path=_path(graph, stage_of, widths, stages, levels_after)
+        Cost(ff=registers), logic, path=_path(graph, stage_of, widths, stages, levels_after, target)
     )
 
 
@@ -172,22 +172,33 @@ def _path(
     widths: Sequence[int],
     stages: int,
     levels_after: int,
+    target: Target,
 ) -> LogicPath:
     """The most additions behind each other in one stage, the widest last one of those."""
-    level = dict.fromkeys(range(graph.inputs), 0)
-    paths = [LogicPath()]
+    nothing = LogicPath()
+    at = dict.fromkeys(range(graph.inputs), nothing)
     for i, adder in enumerate(graph.adders, start=graph.inputs):
         here = stage_of[i]
-        level[i] = 1 + max(
-            level[source] if stage_of.get(source, 0) == here else 0
-            for source in (adder.left, adder.right)
+        before = max(
+            (
+                at[source] if stage_of.get(source, 0) == here else nothing
+                for source in (adder.left, adder.right)
+            ),
+            key=_length,
         )
-        paths.append(LogicPath(level[i], widths[i]))
+        chained = widths[i] >= SHORTEST[target]
+        at[i] = LogicPath(before.additions + chained, before.tables + (not chained), widths[i])
+    paths = [nothing, *at.values()]
     for output in graph.outputs:
         if output.source is None:
             continue
         last = stage_of.get(output.source, 1) == stages
-        before = level[output.source] if last else 0
-        tables = 2 * levels_after
-        paths.append(LogicPath(before + (not output.is_wire), graph.output_width(output), tables))
-    return max(paths, key=lambda path: path.additions)
+        before = at[output.source] if last else nothing
+        additions = before.additions + (not output.is_wire)
+        tables = before.tables + 2 * levels_after
+        paths.append(LogicPath(additions, tables, graph.output_width(output)))
+    return max(paths, key=_length)
+
+
+def _length(path: LogicPath) -> tuple[float, int]:
+    return path.additions + path.tables / 2, path.bits

@@ -58,13 +58,15 @@ KINDS = (
 """Kinds of logic."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
 class LogicPath:
-    """The longest way between two registers: additions, the bits of the last one, then tables."""
+    """The longest way between two registers: additions, tables, and the bits that a carry ripples
+    through. Of additions behind one another those of the last one: the others ripple meanwhile.
+    """
 
     additions: int = 0
-    bits: int = 0
     tables: int = 0
+    bits: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,5 +87,5 @@ class Amounts:
             self.known + other.known,
             logic,
             self.tables + other.tables,
-            max(self.path, other.path, key=lambda path: path.additions),
+            max(self.path, other.path),
         )

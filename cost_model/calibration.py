@@ -41,6 +41,7 @@ _FITTED = ("lut", "carry")
 _HOLD = 0.03  # how strongly numbers are held to EXPECTED, in units of one row's relative error
 _SMALL = 20  # cells; errors of fewer count as if there were so many
 _ROUNDS = 8  # of weighting rows by their errors
+_USUAL_NS = np.array([1.0, 1.5, 0.05, 0.6, 0.1])
 _USUAL = 0.03  # relative errors below which rows weigh alike
 
 EXPECTED: Mapping[str, tuple[float, float]] = {
@@ -178,9 +179,7 @@ def fitted(rows: Sequence[Observation]) -> Coefficients:
 
 
 def _fitted(rows: Sequence[Observation], resource: str) -> dict[str, float]:
-    """Least squares of relative errors without negative numbers, the identity subtracted."""
-    from scipy.optimize import nnls  # type: ignore[import-untyped]
-
+    """The numbers that make relative errors least, the identity subtracted."""
     column = _FITTED.index(resource)
     baseline = [
         row.cost.as_dict()[resource]
@@ -202,14 +201,7 @@ def _fitted(rows: Sequence[Observation], resource: str) -> dict[str, float]:
         matrix.append([amounts[kind] / scale for kind in kinds])
         goal.append(rest / scale)
     near = np.diag(_HOLD / np.maximum(expected, 0.1))
-    a, b = np.array(matrix), np.array(goal)
-    weight = np.ones(len(b))
-    for _ in range(_ROUNDS):
-        rows_of = np.vstack([a * weight[:, None], near])
-        numbers, _ = nnls(rows_of, np.concatenate([b * weight, near @ expected]))
-        # Iteratively reweighted, towards the least sum of absolute errors: a few odd rows (an
-        # operation that turns out to be wires) must not move the others.
-        weight = 1 / np.sqrt(np.maximum(np.abs(a @ numbers - b), _USUAL) / _USUAL)
+    numbers = _robust(np.array(matrix), np.array(goal), near, near @ expected)
     return {"handshake": control} | {
         kind: round(float(n), 4) for kind, n in zip(kinds, numbers, strict=True)
     }
@@ -233,14 +225,31 @@ def fitted_delays(
 
 
 def _delays(clocks: Sequence[Clock]) -> Delays:
-    from scipy.optimize import nnls
-
     rows = [
         [1, c.path.additions, c.path.bits, c.path.tables, math.log2(max(c.luts, 1))] for c in clocks
     ]
     period = np.array([1e3 / clock.mhz for clock in clocks])
-    numbers, _ = nnls(np.array(rows) / period[:, None], np.ones(len(period)))
+    near = np.diag([0.01] * 5)  # of nanoseconds: only what the rows leave open
+    numbers = _robust(
+        np.array(rows) / period[:, None], np.ones(len(period)), near, near @ _USUAL_NS
+    )
     return Delays(*(round(float(n), 4) for n in numbers))
+
+
+def _robust(matrix: Floats, goal: Floats, near: Floats, held: Floats) -> Floats:
+    """Numbers of least absolute error, none of them negative, held near others by `near`.
+
+    Iteratively reweighted least squares: a few odd rows (an operation that turns out to be wires)
+    must not move the others.
+    """
+    from scipy.optimize import nnls  # type: ignore[import-untyped]
+
+    weight = np.ones(len(goal))
+    for _ in range(_ROUNDS):
+        rows = np.vstack([matrix * weight[:, None], near])
+        numbers, _ = nnls(rows, np.concatenate([goal * weight, held]))
+        weight = 1 / np.sqrt(np.maximum(np.abs(matrix @ numbers - goal), _USUAL) / _USUAL)
+    return np.asarray(numbers)
 
 
 def _fold(group: str) -> int:

@@ -193,8 +193,12 @@ def products(
             logic["sign"] = each * (in_width + 1)
             if form.form == "negated":  # a negation is an addition
                 logic["tree"] += each * (in_width + 1)
-        elif is_block_product(target, max(in_width, 2), weight_width):
+        elif is_block_product(
+            target, factor if target == "gowin" else max(in_width, 2), weight_width
+        ):
             blocks = each * multiplier_blocks(target, factor, weight_width)
+            if terms == 1 and target in ("xc7", "xcup"):
+                summed = 0  # the register behind the multiplier is in its block
         else:
             logic["product"] = each * in_width * weight_width
     logic["sum"] = lanes * acc_width
@@ -206,7 +210,7 @@ def products(
         kept = 0 if inside else lanes * -(-form.addends >> place) * (addend + place)
         known += Cost(ff=kept + 1)
     levels = form.longest(stages) + (stages == 1)
-    return Amounts(known, logic, path=LogicPath(levels, grown + form.tree_levels))
+    return Amounts(known, logic, path=LogicPath(levels, bits=grown + form.tree_levels))
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

@@ -36,6 +36,9 @@ from bitwright.models.graph import Target
 _SHARING, _BY_OUTPUTS, _BY_DENSITY, _BY_INPUTS = 0.359, 0.316, 1.19, 0.182
 
 
+_SHORT = 4  # bits of comparisons and additions that are tables
+
+
 def shared_additions(s: Sum) -> float:
     """Additions of two variables that are left of `s.separate` once common ones are shared.
 
@@ -119,10 +122,12 @@ def depth(f: Features) -> Depth:
         case Sum():
             return Depth(sum_levels(f), 0)
         case Steps():
-            # A comparison takes a tree of tables, the selection one of two levels a table.
-            width, levels = f.input_width.max(initial=1), f.levels.max(initial=1)
-            compared = math.ceil(math.log(max(width, 2), 4))
-            return Depth(0, compared + math.ceil(math.log2(levels + 1) / 2))
+            # Few signals decide in a table or two; otherwise a chain of tables compares, and a
+            # table a bit of the output selects.
+            width, levels = int(f.input_width.max(initial=1)), f.levels.max(initial=1)
+            if f.signals.min(axis=1, initial=np.inf).max(initial=0) <= _SHORT + 2:
+                return Depth(0, 1 + math.ceil(math.log(max(width, 2), 4)))
+            return Depth(0, math.ceil(width / 3) + math.ceil(math.log2(levels + 1)))
         case Rescale():
             return Depth(_rescale_levels(f), 2 + bool(f.tie_bits.any()))
         case Tables():
@@ -159,15 +164,20 @@ def cuts(f: Features, stages: int) -> list[float]:
 def longest_path(f: Features, stages: int) -> LogicPath:
     """The slowest stage: the most additions, or the last ones and the tables behind them."""
     whole = depth(f)
+    if isinstance(f, Contest):
+        # A level compares, and then selects. Short comparisons are no carry chains.
+        levels = whole.additions
+        chained = f.width > _SHORT
+        return LogicPath(2 * levels * chained, 2 * levels * (not chained), levels * f.width)
     if not isinstance(f, Sum | Rescale):
-        return LogicPath(whole.additions, _sum_bits(f), whole.tables)
+        return LogicPath(whole.additions, whole.tables, _sum_bits(f))
     # The same split as the cuts; what follows the last cut includes the tables.
     ends = [0.0, *cuts(f, stages)]
     last = whole.additions - ends[-1]
     inner = max((b - a for a, b in pairwise(ends)), default=0.0)
     if inner > last + whole.tables / 2:
-        return LogicPath(math.ceil(inner), _sum_bits(f))
-    return LogicPath(math.ceil(last), _sum_bits(f), whole.tables)
+        return LogicPath(math.ceil(inner), 0, _sum_bits(f))
+    return LogicPath(math.ceil(last), whole.tables, _sum_bits(f))
 
 
 def _sum_bits(f: Features) -> int:
@@ -179,9 +189,7 @@ def _sum_bits(f: Features) -> int:
             return int(f.product_width.max(initial=0))
         case Addition():
             return math.ceil(f.sum_bits / max(f.levels, 1) / max(f.elements, 1))
-        case Contest():
-            return f.width
-        case Steps() | Tables() | Wires():
+        case Steps() | Tables() | Wires() | Contest():
             return 0
         case _:
             assert_never(f)

@@ -275,7 +275,7 @@ def from_memory(
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
     if cells.is_block_product(target, kind.width, factor):
         known += Cost(dsp=lanes * cells.multiplier_blocks(target, kind.width + 1, factor))
-        if target == "ecp5":  # Yosys puts the registers around a Xilinx multiplier into its block
+        if target not in ("xc7", "xcup"):  # Yosys puts those around a Xilinx one into its block
             known += Cost(ff=lanes * (2 * kind.width + factor))
     else:
         known += Cost(ff=lanes * (2 * kind.width + factor))
