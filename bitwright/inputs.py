@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwright.models.errors import InputError, StorageError
-from bitwright.models.graph import Graph, IntArray
+from bitwright.models.graph import Graph, IntArray, quantise
 
 MAX_DATA_BYTES = 8 << 30
 
@@ -66,6 +66,25 @@ def load_rows(path: Path) -> Rows:
     return Rows(made, None if y is None else y.astype(np.int64))
 
 
+def quantised_rows(graph: Graph, path: Path, most: int | None = None) -> IntArray:
+    """The first rows of a data file as the graph's integers, shape (rows, *input shape).
+
+    Images are as the network took them, channels first, or as the graph does, channels last.
+
+    Raises what `load_rows` raises, and InputError for rows of another size.
+    """
+    rows, shape = load_rows(path).x[:most], graph.input.shape
+    if rows[0].size != graph.input.size:
+        raise InputError(
+            f"rows of shape {rows.shape[1:]} in {path} are not what {graph.input} takes: give "
+            f"{graph.input.size} numbers each"
+        )
+    first = (*shape[2:], *shape[:2])  # as the network has an image
+    if len(shape) == 3 and (rows.shape[1:] == first or rows.shape[1:] != shape):
+        rows = np.moveaxis(rows.reshape(len(rows), shape[2], *shape[:2]), 1, -1)
+    return quantise(graph, rows.reshape(-1, *shape))
+
+
 def parse_shape(text: str) -> tuple[int, ...]:
     """'64' or '1,8,8' as a shape. Raises InputError for anything else."""
     try:
@@ -83,6 +102,22 @@ def parse_shape(text: str) -> tuple[int, ...]:
 def affordable(budget: int, each: int, most: int) -> int:
     """How many vectors of `each` cycles (or other work) a budget pays for: 16 to `most`."""
     return max(min(16, most), min(most, budget // max(each, 1)))
+
+
+def corner_vectors(graph: Graph) -> IntArray:
+    """Inputs at the corners of the input type, shape (count, *input shape): all the least, all the
+    largest, all nearest to zero, the two extremes in turn, every value in turn, and one extreme at
+    either end.
+    """
+    kind, size = graph.input.type, graph.input.size
+    zero = np.full(size, min(max(0, kind.min), kind.max))
+    turns = np.where(np.arange(size) % 2, kind.min, kind.max)
+    ramp = kind.min + np.arange(size) % (kind.max - kind.min + 1)
+    first, last = zero.copy(), zero.copy()
+    first[0], last[-1] = kind.max, kind.min
+    rows = [np.full(size, kind.min), np.full(size, kind.max), zero, turns,
+            kind.min + kind.max - turns, ramp, first, last]  # fmt: skip
+    return np.array(rows).reshape(-1, *graph.input.shape)
 
 
 def random_vectors(graph: Graph, count: int | None = None, seed: int = 0) -> IntArray:

@@ -27,6 +27,7 @@ from bitwright.report import (
 )
 from bitwright.rtl_tb import Design
 from bitwright.rtl_tb.bench import BenchResult
+from bitwright.rtl_tb.ip import Ip
 
 ENGINE_TITLES = {
     "hls": "HLS C++ ({io}, g++)",
@@ -184,6 +185,23 @@ def design_table(design: Design, plan: Plan) -> RenderableType:
         table.add_row(node, f"{module}.sv", str(plan.engines[node]))
     table.add_section()
     table.add_row("top", f"{design.top}.sv", str(design.latency))
+    return table
+
+
+def ip_table(ip: Ip) -> RenderableType:
+    """What lies in an IP folder."""
+    design = ip.design
+    table = _table(
+        f"{ip.folder}: {ip.name}, latency {design.latency} cycles, initiation interval "
+        f"{design.interval}",
+        "", "",
+    )  # fmt: skip
+    table.add_row("start here", "README.md")
+    table.add_row("top module", f"rtl/{ip.name}.v")
+    table.add_row("simulate it", f"make -C {ip.folder}/tb   ({ip.vectors} golden vectors)")
+    table.add_row("packages", f"{ip.name}.core, component.xml, package_ip.tcl")
+    table.add_row("software", f"sw/{ip.name}.h, sw/{ip.name}.py")
+    table.add_row("graph", f"{ip.digest[:16]}…")
     return table
 
 

@@ -8,7 +8,8 @@ tools.py, verilate.py          the programs, and a design compiled with them
 bulk.py, sim/                  whole data sets through a compiled design
 loading.py                     the words of weights that are loaded at run time
 redundant.py, faults.py        the design three times with a vote, and bits flipped in it
-bench.py, cocotb_stream.py     the protocol, by cocotb
+ip/                            folders to hand over, that need no bitwright
+bench.py, cocotb_stream.py     the protocol, by cocotb, with vectors as hex text
 """
 
 from bitwright.rtl_tb.bench import BenchResult, run_bench

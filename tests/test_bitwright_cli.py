@@ -17,8 +17,8 @@ from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
-    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck",
-    "characterise",
+    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "ip", "run",
+    "bottleneck", "characterise",
 )  # fmt: skip
 
 Command = Callable[..., Any]
@@ -235,3 +235,32 @@ def test_every_command_has_its_help(bitwright: Command) -> None:
 
 def test_version(bitwright: Command) -> None:
     assert re.fullmatch(r"bitwright \d+\.\d+\.\d+\n", bitwright("--version"))
+
+
+def test_ip(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:
+    out, rows, known = tmp_path / "ip", tmp_path / "rows.npz", tmp_path / "verify" / "verify.json"
+    np.savez(rows, x=np.zeros((9, 8), np.float32))
+    made = bitwright("ip", graph, "-o", out, "--data", rows, "--vectors", 40, "--json")
+    assert (made["name"], made["vectors"]) == ("net_ip", 40)
+    assert all((out / file).is_file() for file in made["files"])
+    stimulus = (out / "vectors" / "stimulus.hex").read_text().splitlines()
+    assert len(stimulus) == 41 and len(set(stimulus)) > 25
+    assert "| **total** |" in (out / "README.md").read_text()
+    assert "Nothing was run" in (out / "README.md").read_text()
+
+    bitwright("verify", graph, design, "-o", known.parent, "--vectors", 50, "--no-bench")
+    told = bitwright("ip", graph, "-o", out, "--verified", known)
+    assert "make -C" in told and "net_ip" in told
+    text = (out / "README.md").read_text()
+    assert "All outputs of 50 vectors" in text and "cocotb bench passed" not in text
+    assert (out / "rtl" / "net.sv").read_text() == (design / "net.sv").read_text()
+
+    bitwright("ip", graph, "-o", out, "--verified", known, "--clock", 500, code=2)  # another design
+    tree = json.loads(known.read_text())
+    tree["engines"]["rtl"]["mismatches"] = 1
+    known.write_text(json.dumps(tree))
+    bitwright("ip", graph, "-o", out, "--verified", known, code=2)
+    known.write_text("{}")
+    bitwright("ip", graph, "-o", out, "--verified", known, code=2)
+    bitwright("ip", graph, "-o", out, "--vectors", 0, code=2)
+    assert (out / "README.md").read_text() == text

@@ -11,6 +11,7 @@ from bitwright.cli.characterise import characterise
 from bitwright.cli.cost import estimate, synth
 from bitwright.cli.cost_table import cost_table
 from bitwright.cli.hls import hls
+from bitwright.cli.ip import ip
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
 from bitwright.cli.plan import plan
@@ -21,7 +22,7 @@ from bitwright.cli.train import train
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (
+COMMANDS = (
     train,
     lower,
     plan,
@@ -31,9 +32,11 @@ for command in (
     rtl,
     verify,
     synth,
+    ip,
     run,
     bottleneck,
     characterise,
     calibrate,
-):
+)
+for command in COMMANDS:
     add(command)

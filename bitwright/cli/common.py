@@ -49,14 +49,10 @@ def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArr
     """The rows of a data file, quantised, and random vectors behind them."""
     import numpy as np
 
-    from bitwright.inputs import load_rows, random_vectors
-    from bitwright.models.graph import quantise
+    from bitwright.inputs import quantised_rows, random_vectors
 
     random = random_vectors(graph, count)
-    if data is None:
-        return random
-    rows = load_rows(data).x
-    return np.concatenate([quantise(graph, rows.reshape(len(rows), -1)), random])
+    return random if data is None else np.concatenate([quantised_rows(graph, data), random])
 
 
 def design_in(graph: "Graph", folder: Path) -> "Design":
