@@ -42,14 +42,15 @@ def observations(rows: Iterable[Row], progress: Progress | None = None) -> list[
 
 
 def clocks(rows: Iterable[ClockRow], counted: Iterable[Row] = ()) -> list[Clock]:
-    """Every routed point, with the mean period of its seeds.
+    """Every routed point, with the mean period of its seeds. Those of networks are not for a fit.
 
     counted: rows that may have the point's look-up tables, which are estimated otherwise.
     """
     luts = {(row.name, row.target): row.cost.lut for row in counted if row.part == "node"}
     by_point: dict[tuple[str, Target], list[float]] = {}
     for row in rows:
-        by_point.setdefault((row.name, row.target), []).append(row.mhz)
+        if "/" not in row.name:  # otherwise a node of a network
+            by_point.setdefault((row.name, row.target), []).append(row.mhz)
     found = []
     for (name, target), mhz in by_point.items():
         point = _point(name)
