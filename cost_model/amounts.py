@@ -37,6 +37,7 @@ KINDS = (
     "decided",  # tables of the outputs that few signals decide
     # truth tables
     "deep",  # tables of what is deeper than one
+    "stored",  # parts of memories of constants that are
     # cells of streams (cells.py)
     "window",  # one for each window: its control
     "loop",  # bits of loop counters

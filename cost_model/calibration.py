@@ -49,7 +49,8 @@ EXPECTED: Mapping[str, tuple[float, float]] = {
     "short": (8, 0), "registered": (0.5, 0),
     "shared": (1, 0.5), "constant": (0.6, 0.3), "scaled": (0.8, 0.4), "offset": (0.7, 0.4),
     "tie": (0.2, 0), "upper": (0.2, 0), "kept": (0.7, 0),
-    "compared": (0.4, 0), "counted": (0.5, 0), "below": (0.3, 0), "decided": (1, 0), "deep": (1, 0),
+    "compared": (0.4, 0), "counted": (0.5, 0), "below": (0.3, 0), "decided": (1, 0),
+    "deep": (1, 0), "stored": (3, 0),
     "window": (10, 0), "loop": (1, 0.1), "row": (1.2, 0.3), "place": (1.5, 0.3),
     "masked": (0.7, 0), "tree": (1, 0.3), "sum": (1.2, 0.3), "product": (1.2, 0.3),
     "sign": (0.4, 0), "equal": (0.7, 0), "largest": (1.5, 0.3), "pooled": (1, 0.3),
@@ -197,8 +198,10 @@ def _fitted(rows: Sequence[Observation], resource: str) -> dict[str, float]:
         measured = row.cost.as_dict()[resource]
         known = certain(row.part.amounts, row.target).as_dict()[resource]
         rest = measured - known - control * amounts["handshake"]
-        scale = max(measured, _SMALL)
-        matrix.append([amounts[kind] / scale for kind in kinds])
+        each = np.array([amounts[kind] for kind in kinds])
+        # What measures much less than it should turned out to be wires: no lever for a fit.
+        scale = max(measured, float(each @ expected), _SMALL)
+        matrix.append(each / scale)
         goal.append(rest / scale)
     near = np.diag(_HOLD / np.maximum(expected, 0.1))
     numbers = _robust(np.array(matrix), np.array(goal), near, near @ expected)

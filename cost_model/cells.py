@@ -1,6 +1,7 @@
 """What the streaming cells of the RTL library consist of: registers, memories, bits of logic."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> A
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
-    return Amounts(Cost(ff=len(columns)), tables=(truth_tables(columns),))
+    return Amounts(Cost(ff=len(columns)), tables=(replace(truth_tables(columns), stored=True),))
 
 
 def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
@@ -64,7 +65,7 @@ def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") 
         return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
     reads = np.full(width, bits(depth))
     parts = {k: np.full(width, math.ceil(depth / (1 << k))) for k in TABLE_INPUTS}
-    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width),))
+    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width, stored=True),))
 
 
 def stored_columns(words: IntArray, width: int) -> npt.NDArray[np.bool_]:

@@ -95,9 +95,13 @@ def certain(part: Amounts, target: Target) -> Cost:
 
 def logic(part: Amounts, target: Target) -> dict[str, float]:
     """How much of each of KINDS there is, deep truth tables counted in a target's tables."""
-    deep = sum(table_count(t, target) for t in part.tables)
+    inputs = TABLES[target].inputs
     found = {kind: part.logic.get(kind, 0.0) for kind in KINDS}
-    found["deep"] += deep
+    for t in part.tables:
+        if t.stored:
+            found["stored"] += float(t.parts[inputs][t.reads > inputs].sum())
+        else:
+            found["deep"] += table_count(t, target)
     return found
 
 

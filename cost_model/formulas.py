@@ -125,7 +125,7 @@ def depth(f: Features) -> Depth:
             # Few signals decide in a table or two; otherwise a chain of tables compares, and a
             # table a bit of the output selects.
             width, levels = int(f.input_width.max(initial=1)), f.levels.max(initial=1)
-            if f.signals.min(axis=1, initial=np.inf).max(initial=0) <= _SHORT + 2:
+            if f.signals.min(axis=1).max(initial=0) <= _SHORT + 2:
                 return Depth(0, 1 + math.ceil(math.log(max(width, 2), 4)))
             return Depth(0, math.ceil(width / 3) + math.ceil(math.log2(levels + 1)))
         case Rescale():

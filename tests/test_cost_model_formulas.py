@@ -54,7 +54,7 @@ NOTHING = Sum(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0)
 def steps(width: float, levels: float, compared: float, selecting: float, out: float) -> Steps:
     """Four elements that all comparisons decide, or `selecting` signals that cost no comparison."""
     each = (np.full(4, float(v)) for v in (width, levels, compared))
-    signals, none = np.tile([width, selecting], (4, 1)), np.zeros((4, 2))
+    signals, none = np.tile([float(width), selecting], (4, 1)), np.zeros((4, 2))
     unknown = np.full((4, max(int(out), 1)), -1)
     return Steps(*each, signals, none, np.full(4, float(out)), unknown)
 
