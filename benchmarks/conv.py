@@ -209,7 +209,9 @@ def main() -> None:
     if CNV in names:
         rows += reference_rows()
         _store(rows)
-    print(*(row for row in rows if isinstance(row, Row)), sep="\n", flush=True)
+    for row in rows:
+        if isinstance(row, Row):
+            print(row, flush=True)
     wrong = [row for row in rows if isinstance(row, Network) and not row.passed]
     if wrong:
         raise SystemExit("\n".join(f"NOT verified: {network}" for network in wrong))

@@ -96,23 +96,22 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
     whole = (row_words & -row_words).bit_length() - 1
     places = 2 * place + 2 * max(place - whole, 0)  # written, read; the oldest row, the read row
     places += 2 * place if columns > 1 else (sweep.groups > 1) * place
-    counted = (
-        span
-        + (rows > 1) * (1 + (kernel[0] > 1)) * span
-        + (kernel[0] > 1 or sweep.window.pads) * span
-    )
-    counted += sweep.window.pads * 2 * column
-    if rows > 1:  # what an output row changes, and the words to the next one, known beforehand
-        counted += span
-        places += max(place - whole, 0)
-    # Of a window that never moves, Yosys keeps a place that cannot change.
-    flags = 6 + sweep.window.pads + 2 * (rows > 1) + ((rows, columns) == (1, 1)) * (place - 1)
+    leisure = rows > 1 and columns * sweep.passes * sweep.accesses > 2
+    tall = kernel[0] > 1 or sweep.window.pads
+    # Two counters of rows; where windows move down, the place of the first row; the row being read.
+    counted = (2 + (rows > 1) + tall) * span + sweep.window.pads * 2 * column
+    # What the end of a row changes, which is one number twice if rows are freed as they are needed.
+    changes = leisure * (1 + tall) * span
+    places += leisure * bits(ring)  # by how many rows the oldest one moves
+    flags = 4 + sweep.window.pads + 2 * ((rows, columns) == (1, 1))
     logic = {
         "window": 1, "loop": accesses + passes, "row": counted, "place": places,
         "masked": width * sweep.window.pads,
     }  # fmt: skip
-    known = Cost(ff=accesses + passes + places + counted + flags)
-    return made + Amounts(known, logic, path=LogicPath(3)) + ram(target, width, ring * row_words)
+    known = Cost(ff=accesses + passes + places + counted + changes + flags)
+    # Additions: what the end of a row changes is found out in three, everything else takes two.
+    path = LogicPath(3 if rows > 1 else 2)
+    return made + Amounts(known, logic, path=path) + ram(target, width, ring * row_words)
 
 
 def lines(target: Target, head: Lines, width: int) -> Amounts:
@@ -169,49 +168,49 @@ def multiplier_blocks(target: Target, a: int, b: int) -> int:
 def products(
     target: Target,
     lanes: int,
-    form: Products,
+    made: Products,
+    stages: int,
     in_width: int,
     acc_width: int,
     biased: int,
     signed: bool,
-    stages: int,
 ) -> Amounts:
     """A bw_matvec. biased: the different bits of the constants that sums begin with."""
-    terms, weight_width = form.terms, form.weight_bits
-    each = lanes * terms
+    terms, weight_width, binary = made.terms, made.weight_bits, made.form == "binary"
+    each, addend = lanes * terms, 2
     known, logic = Cost(), {}
-    blocks = 0
-    if form.form == "binary":
-        addend, grown = 2, 3  # a full adder counts three bits
-        logic = {"equal": float(each), "tree": lanes * tree_bits(form.addends, 2)}
+    if binary:
         summed = terms.bit_length()
+        logic = {"equal": float(each), "tree": lanes * tree_bits(made.addends, addend)}
     else:
         factor = in_width + (not signed)
-        addend = grown = in_width + (weight_width if weight_width > 1 else 1)
+        addend = in_width + weight_width if weight_width > 1 else in_width + 1
         summed = addend + bits(terms)
         logic = {"tree": float(lanes * tree_bits(terms, addend))}
         if weight_width == 1:
             logic["sign"] = each * (in_width + 1)
-            if form.form == "negated":  # a negation is an addition
+            if made.form == "negated":  # a negation is an addition
                 logic["tree"] += each * (in_width + 1)
         elif is_block_product(
             target, factor if target == "gowin" else max(in_width, 2), weight_width
         ):
-            blocks = each * multiplier_blocks(target, factor, weight_width)
-            if terms == 1 and target in ("xc7", "xcup"):
-                summed = 0  # the register behind the multiplier is in its block
+            known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
         else:
             logic["product"] = each * in_width * weight_width
     logic["sum"] = lanes * acc_width
     summed = min(summed, acc_width)
-    known = Cost(ff=lanes * (acc_width + summed) + biased + 5, dsp=blocks)
-    for place in form.cuts(stages):
-        # Yosys puts the register behind a Xilinx multiplier into its block.
-        inside = place == 0 and blocks and target in ("xc7", "xcup")
-        kept = 0 if inside else lanes * -(-form.addends >> place) * (addend + place)
-        known += Cost(ff=kept + 1)
-    levels = form.longest(stages) + (stages == 1)
-    return Amounts(known, logic, path=LogicPath(levels, bits=grown + form.tree_levels))
+    inside = known.dsp > 0 and target in (
+        "xc7",
+        "xcup",
+    )  # a register behind a multiplier is in its block
+    if inside and made.tree_levels == 0:
+        summed = 0
+    known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
+    for place in made.cuts(stages):
+        held = math.ceil(made.addends / (1 << place)) * (addend + place)
+        known += Cost(ff=3 + (0 if inside and place == 0 else lanes * held))
+    path = LogicPath(max(made.longest(stages), 1), bits=addend + made.tree_levels)
+    return Amounts(known, logic, path=path)
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

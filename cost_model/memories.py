@@ -81,6 +81,10 @@ _TRANSPARENT = 6.0
 """Points for what passes a word on that is written where it is read: only FIFOs need it."""
 
 
+_FEWEST = 9
+"""Words of a read-only memory: Yosys makes logic of fewer, whatever they should be."""
+
+
 @cache
 def memory(
     target: Target,
@@ -94,17 +98,19 @@ def memory(
     """What becomes of `depth` words of `width` bits.
 
     written: it has a write port; otherwise its contents are fixed. registered: a word is read from
-    a register that follows the memory. Where it is not, Yosys reads a cycle early.
+    a register that follows the memory. Where it is not, Yosys reads a cycle early. style: what the
+    plan asks for.
     """
     # Logic of a fixed memory has all the words that its address can say.
     whole = depth if written else 1 << (depth - 1).bit_length()
     best, least = Memory("logic"), width * whole * (_RAM if written else _ROM[target])
-    if style == "block":
+    kinds = {"auto": ("tables", "block"), "lut": ("tables",), "block": ("block",)}[style]
+    if not written:
+        kinds = tuple(kind for kind in kinds if kind == "block")
+    if style != "auto" and kinds and (written or depth >= _FEWEST):
         least = math.inf
     for form in FORMS[target]:
-        if form.kind == "tables" and (not written or style == "block"):
-            continue
-        if form.kind == "block" and style == "lut":
+        if form.kind not in kinds:
             continue
         cost, cells, parts = _cells(form, width, depth, written)
         cost += 0 if registered else _TRANSPARENT

@@ -176,7 +176,7 @@ def product(
         found += _late_pass(sweep, engine)
     form = products(op, kind, simd, loadable=False)
     return found + cells.products(
-        target, pe, form, kind.width, made.width, constants, kind.signed, engine.stages
+        target, pe, form, engine.stages, kind.width, made.width, constants, kind.signed
     )
 
 
@@ -210,7 +210,7 @@ def _loadable(
         found
         + _late_pass(sweep, engine)
         + cells.products(
-            target, pe, form, kind.width, made.width, pe * made.width, kind.signed, engine.stages
+            target, pe, form, engine.stages, kind.width, made.width, pe * made.width, kind.signed
         )
     )
 
