@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -22,7 +23,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from benchmarks.held_out import networks
+from benchmarks.held_out import TARGETS, networks
 from bitwright.cost_model import Cost, Estimate, estimate
 from bitwright.cost_model.cost import total
 from bitwright.cost_model.rows import DATA, read_clocks, read_rows
@@ -30,7 +31,13 @@ from bitwright.cost_plot import Pair, plot_errors
 from bitwright.models.graph import Dense, Graph, Plan, Target, Unrolled, decode
 
 JSON, CSV = DATA / "validation.json", DATA / "validation.csv"
-PICTURE = Path("docs/results/validation.png")
+PICTURE, PAGE = Path("docs/results/validation.png"), Path("docs/cost_model.md")
+MARKS = "<!-- python -m benchmarks.validate writes from here -->\n", "<!-- to here -->\n"
+ROWS = {
+    "lut": "LUT, solved", "lut_by_formulas": "LUT, formulas alone", "ff": "FF", "dsp": "DSP",
+    "bram": "BRAM", "clock": "routed clock", "lut_by_bit_operations": "LUT, bit operations",
+    "lut_by_solvers_cost": "LUT, the solver's cost",
+}  # fmt: skip
 
 LOOKED_AT = frozenset(
     "digits_binary digits_demo digits_tiled digits_w2a2 digits_w3a3 digits_w4a4 digits_w6a5 "
@@ -215,6 +222,37 @@ def tables(made: Mapping[str, Mapping[str, Mapping[str, float | int | None]]]) -
     return table
 
 
+def page(content: Mapping[str, Any], targets: Sequence[str]) -> str:
+    """The tables of docs/cost_model.md: all networks, and those that were never looked at."""
+    lines = []
+    for title, part in (
+        (f"All {content['networks']} networks", content),
+        ("Only those whose errors nobody had seen before", content["never_looked_at"]),
+    ):
+        lines += [f"{title}:", "", "| target | | networks | median | 95th percentile | Spearman "
+                  "| in the band |", "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+        for target in targets:
+            for key, name in ROWS.items():
+                one = part.get(target, {}).get(key)
+                if not one:
+                    continue
+                rank, inside = one.get("spearman"), one.get("band_coverage")
+                lines.append(
+                    f"| {target} | {name} | {one.get('networks', part[target]['networks'])} "
+                    f"| {one['median_error']:.1%} | {one['p95_error']:.1%} "
+                    f"| {'' if rank is None else f'{rank:.3f}'} "
+                    f"| {'' if inside is None else f'{inside:.0%}'} |"
+                )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _into_page(text: str) -> None:
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    _write(PAGE, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+
+
 def _write(file: Path, text: str) -> None:
     handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".new-")
     with os.fdopen(handle, "w") as made:
@@ -226,7 +264,7 @@ def _write(file: Path, text: str) -> None:
 def main() -> None:
     """Estimate, compare, print and write."""
     found = cases()
-    targets = list(dict.fromkeys(case.target for case in found))
+    targets = [target for target in TARGETS if any(case.target == target for case in found)]
     made, fresh = {}, {}
     for target in targets:
         mine = [case for case in found if case.target == target]
@@ -248,6 +286,7 @@ def main() -> None:
         "never_looked_at": fresh,
     }
     _write(JSON, json.dumps(content, indent=1) + "\n")
+    _into_page(page(content, targets))
     text = io.StringIO()
     rows = sorted(
         (row(case) for case in found), key=lambda r: (str(r["target"]), str(r["network"]))
