@@ -38,6 +38,7 @@ KINDS = (
     # truth tables
     "deep",  # tables of what is deeper than one
     "stored",  # parts of memories of constants that are
+    "column",  # bits of the words of those
     # cells of streams (cells.py)
     "window",  # one for each window: its control
     "loop",  # bits of loop counters

@@ -50,7 +50,7 @@ EXPECTED: Mapping[str, tuple[float, float]] = {
     "shared": (1, 0.5), "constant": (0.6, 0.3), "scaled": (0.8, 0.4), "offset": (0.7, 0.4),
     "tie": (0.2, 0), "upper": (0.2, 0), "kept": (0.7, 0),
     "compared": (0.4, 0), "counted": (0.5, 0), "below": (0.3, 0), "decided": (1, 0),
-    "deep": (1, 0), "stored": (3, 0),
+    "deep": (1, 0), "stored": (2, 0), "column": (2, 0),
     "window": (10, 0), "loop": (1, 0.1), "row": (1.2, 0.3), "place": (1.5, 0.3),
     "masked": (0.7, 0), "tree": (1, 0.3), "sum": (1.2, 0.3), "product": (1.2, 0.3),
     "sign": (0.4, 0), "equal": (0.7, 0), "largest": (1.5, 0.3), "pooled": (1, 0.3),

@@ -162,7 +162,8 @@ def is_block_product(target: Target, a: int, b: int) -> bool:
 def multiplier_blocks(target: Target, a: int, b: int) -> int:
     """Blocks of one product: 25 x 18 (7-series), 27 x 18 (UltraScale+), 18 x 18 bits, signed."""
     widest = {"xc7": 25, "xcup": 27, "ecp5": 18, "ice40": 16, "gowin": 18}[target]
-    return math.ceil(max(a, b) / widest) * math.ceil(min(a, b) / 18)
+    # A rest of one bit is no block.
+    return math.ceil((max(a, b, 2) - 1) / widest) * math.ceil((max(min(a, b), 2) - 1) / 18)
 
 
 def products(

@@ -99,7 +99,9 @@ def logic(part: Amounts, target: Target) -> dict[str, float]:
     found = {kind: part.logic.get(kind, 0.0) for kind in KINDS}
     for t in part.tables:
         if t.stored:
-            found["stored"] += float(t.parts[inputs][t.reads > inputs].sum())
+            deep = t.reads > inputs
+            found["stored"] += float(t.parts[inputs][deep].sum())
+            found["column"] += float(deep.sum())
         else:
             found["deep"] += table_count(t, target)
     return found

@@ -274,7 +274,9 @@ def from_memory(
     known = Cost(ff=lanes * made.width + 3)
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
     if cells.is_block_product(target, kind.width, factor):
-        known += Cost(dsp=lanes * cells.multiplier_blocks(target, kind.width + 1, factor))
+        known += Cost(
+            dsp=lanes * cells.multiplier_blocks(target, kind.width + (not kind.signed), factor)
+        )
         if target not in ("xc7", "xcup"):  # Yosys puts those around a Xilinx one into its block
             known += Cost(ff=lanes * (2 * kind.width + factor))
     else:
