@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bitwright.cost_model import Estimate, estimate
-from bitwright.inputs import affordable, corner_vectors, quantised_rows, random_vectors
+from bitwright.inputs import affordable, arranged, corner_vectors, load_rows, random_vectors
 from bitwright.models.errors import InputError, StorageError
-from bitwright.models.graph import Graph, IntArray, Plan, cycles
+from bitwright.models.graph import Graph, IntArray, Plan, cycles, quantise
 from bitwright.report import RESOURCES
 from bitwright.rtl_tb.ip import About, Ip, Verified, write_ip
 
@@ -47,10 +47,10 @@ def hand_over(
     verified = None if verification is None else read_verification(verification)
     about = About(
         version=versions["bitwright"],
+        clock_mhz=estimated.clock_mhz,
         cost=_cost(estimated),
         cost_note="Estimated by bitwright's formulas, as synthesis would count it and before "
-        f"placement; the clock is estimated at {estimated.clock_mhz:,.0f} MHz. The registers "
-        "behind `s_axi` come on top. `bitwright synth` measures instead.",
+        "placement; the registers behind `s_axi` come on top. `bitwright synth` measures instead.",
         verified=verified,
         versions=versions,
     )
@@ -64,7 +64,8 @@ def golden_vectors(graph: Graph, plan: Plan, data: Path | None, count: int | Non
     count = count or affordable(_BENCH_CYCLES, cycles(graph, plan).interval, GOLDEN)
     parts = [corner_vectors(graph)]
     if data is not None:
-        parts.append(quantised_rows(graph, data, -(-count // 2)))
+        rows = load_rows(data).x[: -(-count // 2)]
+        parts.append(quantise(graph, arranged(graph, rows)))
     parts.append(random_vectors(graph, count, seed=2))
     return np.concatenate(parts)[:count]
 

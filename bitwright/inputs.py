@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwright.models.errors import InputError, StorageError
-from bitwright.models.graph import Graph, IntArray, quantise
+from bitwright.models.graph import Graph, IntArray
 
 MAX_DATA_BYTES = 8 << 30
 
@@ -66,23 +66,26 @@ def load_rows(path: Path) -> Rows:
     return Rows(made, None if y is None else y.astype(np.int64))
 
 
-def quantised_rows(graph: Graph, path: Path, most: int | None = None) -> IntArray:
-    """The first rows of a data file as the graph's integers, shape (rows, *input shape).
+def arranged(graph: Graph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows as the model takes them, channels first or flat, as the graph does, channels last.
 
-    Images are as the network took them, channels first, or as the graph does, channels last.
-
-    Raises what `load_rows` raises, and InputError for rows of another size.
+    Rows that have the graph's own shape are taken as they are. Raises InputError for others.
     """
-    rows, shape = load_rows(path).x[:most], graph.input.shape
-    if rows[0].size != graph.input.size:
-        raise InputError(
-            f"rows of shape {rows.shape[1:]} in {path} are not what {graph.input} takes: give "
-            f"{graph.input.size} numbers each"
-        )
-    first = (*shape[2:], *shape[:2])  # as the network has an image
-    if len(shape) == 3 and (rows.shape[1:] == first or rows.shape[1:] != shape):
-        rows = np.moveaxis(rows.reshape(len(rows), shape[2], *shape[:2]), 1, -1)
-    return quantise(graph, rows.reshape(-1, *shape))
+    value = graph.input
+    given, last = x.shape[1:], value.shape
+    first = (last[-1], *last[:-1])
+    flat = (value.size,)
+    if len(last) == 1 and x[0].size == value.size:
+        return x.reshape(-1, value.size)
+    sequence = (first[0], *first[2:]) if first[1:2] == (1,) else first
+    if given in (first, sequence, flat):
+        return np.ascontiguousarray(np.moveaxis(x.reshape(-1, *first), 1, -1))
+    if given == last:
+        return x
+    raise InputError(
+        f"rows of x have shape {given}, and input {value.name} takes {first}"
+        f"{', channels first' if len(last) > 1 else ''}: give rows as the model takes them"
+    )
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

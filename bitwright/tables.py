@@ -28,6 +28,7 @@ from bitwright.report import (
 from bitwright.rtl_tb import Design
 from bitwright.rtl_tb.bench import BenchResult
 from bitwright.rtl_tb.ip import Ip
+from bitwright.rtl_tb.proof import Proof
 
 ENGINE_TITLES = {
     "hls": "HLS C++ ({io}, g++)",
@@ -202,6 +203,19 @@ def ip_table(ip: Ip) -> RenderableType:
     table.add_row("packages", f"{ip.name}.core, component.xml, package_ip.tcl")
     table.add_row("software", f"sw/{ip.name}.h, sw/{ip.name}.py")
     table.add_row("graph", f"{ip.digest[:16]}…")
+    return table
+
+
+def proof_table(name: str, proofs: Sequence[Proof], others: Sequence[str]) -> RenderableType:
+    """What was proven of a design, and which nodes simulation alone speaks for."""
+    table = _table(f"{name}: for all inputs", "layer", "module", "proof", "")
+    for one in proofs:
+        told = one.refuted or (
+            f"{one.outputs:,} outputs, through {one.wires:,} wires and {one.registers:,} registers"
+        )
+        table.add_row(one.node, f"{one.module}.sv", told, _mark(one.refuted is None))
+    for node in others:
+        table.add_row(node, "", "none: simulated only", "")
     return table
 
 

@@ -8,6 +8,7 @@ tools.py, verilate.py          the programs, and a design compiled with them
 bulk.py, sim/                  whole data sets through a compiled design
 loading.py                     the words of weights that are loaded at run time
 redundant.py, faults.py        the design three times with a vote, and bits flipped in it
+proof.py                       adder graphs proven from their text, for all inputs
 ip/                            folders to hand over, that need no bitwright
 bench.py, cocotb_stream.py     the protocol, by cocotb, with vectors as hex text
 """

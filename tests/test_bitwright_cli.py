@@ -17,7 +17,7 @@ from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
-    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "ip", "run",
+    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "prove", "synth", "ip", "run",
     "bottleneck", "characterise", "calibrate", "cost-table",
 )  # fmt: skip
 
@@ -211,6 +211,9 @@ def test_synth_says_what_it_cannot_route(
     monkeypatch.setenv("PATH", str(tmp_path))
     bitwright("synth", graph, design, "--tool", "vivado", code=2)
     bitwright("synth", graph, design, "--tool", "vivado", "--route", code=2)
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    bitwright("synth", graph, design, "--target", "ice40", "--route", code=2)
+    assert not (tmp_path / "cache").exists()  # refused before anything is synthesised
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -264,3 +267,15 @@ def test_ip(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> No
     bitwright("ip", graph, "-o", out, "--verified", known, code=2)
     bitwright("ip", graph, "-o", out, "--vectors", 0, code=2)
     assert (out / "README.md").read_text() == text
+
+
+def test_prove(bitwright: Command, graph: Path, design: Path) -> None:
+    said = bitwright("prove", graph, design, "--json")
+    assert said["refuted"] == 0 < said["proven"] == len(said["proofs"])
+    assert {one["node"] for one in said["proofs"]} | set(said["simulated_only"]) == {
+        node.name for node in load(graph).nodes
+    }
+    assert "for all inputs" in bitwright("prove", graph, design)
+    module = design / f"{said['proofs'][0]['module']}.sv"
+    module.write_text(module.read_text().replace(" + ", " - ", 1))
+    assert bitwright("prove", graph, design, "--json", code=1)["refuted"] == 1

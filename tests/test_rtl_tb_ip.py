@@ -320,6 +320,30 @@ def test_the_vivado_script_is_tcl_and_names_what_is_there(ip: Ip) -> None:
     assert buses == {"s_axis", "m_axis", "s_axi"}
 
 
+@pytest.mark.parametrize(("valid", "left"), [("1'b0", False), ("v", True)])
+def test_registers_whose_bus_is_tied_off_cost_nothing(
+    valid: str, left: bool, written: dict[str, Ip], tmp_path: Path
+) -> None:
+    """All inputs 0, as the README says, or only the valid of reads not."""
+    cell = written["unrolled"].folder / "rtl" / "lib" / "bw_registers.sv"
+    tied = ", ".join(
+        f".{pin}(0)" for pin in ("awaddr_i", "awvalid_i", "wdata_i", "wstrb_i", "wvalid_i",
+                                 "bready_i", "araddr_i", "rready_i", "load_ready_i")
+    )  # fmt: skip
+    (tmp_path / "top.v").write_text(
+        f"module top(input c, r, v, output [31:0] d, output o);\nbw_registers u(.clk_i(c), "
+        f".rst_ni(r), {tied}, .arvalid_i({valid}), .rdata_o(d), .rvalid_o(o));\nendmodule\n"
+    )
+    script = (
+        f"read_verilog -sv {cell} {tmp_path}/top.v; synth -flatten -top top; opt_clean -purge; "
+        f"tee -o {tmp_path}/cells select -count top/t:*"
+    )
+    run = f"from pyosys import libyosys as ys; ys.run_pass({script!r}, ys.Design())"
+    subprocess.run([sys.executable, "-c", run], check=True, capture_output=True)
+    count = int((tmp_path / "cells").read_text().split()[0])
+    assert (count > 0) == left
+
+
 @pytest.fixture
 def driver(written: dict[str, Ip]) -> ModuleType:
     one = written["loadable"]
@@ -497,6 +521,10 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     text = (made.folder / "README.md").read_text()
     assert "Nothing was run on this very design" in text and digest(graph) in text
     assert f"{made.design.latency} cycles" in text and "| fc0 | 7 |" in text
+    assert "clock estimated" not in text
+    slow = replace(ABOUT, clock_mhz=150.0)
+    text = (write_ip(graph, plan, tmp_path / "ip", x, slow).folder / "README.md").read_text()
+    assert "150 MHz: 150,000,000 tensors a second" in text and "less than asked for" in text
     known = replace(ABOUT, verified=Verified(made.design.digest(), ["All is well."]))
     text = (write_ip(graph, plan, tmp_path / "ip", x, known).folder / "README.md").read_text()
     assert "- All is well." in text and "Nothing was run" not in text

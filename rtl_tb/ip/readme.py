@@ -24,10 +24,12 @@ class Verified:
 class About:
     """What the README tells beside the design: who calls knows, this room does not.
 
-    version: of bitwright, and so of the IP. cost: a table. versions: of the tools, by name.
+    version: of bitwright, and so of the IP. clock_mhz: the clock that is estimated. cost: a table.
+    versions: of the tools, by name.
     """
 
     version: str
+    clock_mhz: float | None = None
     cost: Table = ()
     cost_note: str = ""
     verified: Verified | None = None
@@ -44,8 +46,6 @@ def readme(
 ) -> str:
     """The text of README.md. vectors: sentences about the golden vectors."""
     name = ip_name(design)
-    seconds = 1 / (plan.clock_mhz * 1e6)
-    rate = f"{1 / (seconds * design.interval):,.0f} tensors a second"
     parts = [
         f"# {name}",
         f"The quantised neural network `{design.top}` in SystemVerilog: AXI4-Stream in and out, "
@@ -63,11 +63,8 @@ def readme(
                     "giving the last of its result, where nothing waits",
                 ),
                 ("initiation interval", f"{design.interval:,} cycles from tensor to tensor"),
-                (
-                    "planned for",
-                    f"{plan.clock_mhz:g} MHz on {plan.target}: then {rate}, "
-                    f"{_time(seconds * design.latency)} each",
-                ),
+                ("clock asked for", f"{_rate(design, plan.clock_mhz)}, on {plan.target}"),
+                *_estimated(design, plan, about),
             ]
         ),
         "## Interfaces",
@@ -102,6 +99,19 @@ def readme(
     made = [("", ""), *about.versions.items()]
     parts += ["## Made with", _table(made)] if about.versions else []
     return "\n\n".join(parts) + "\n"
+
+
+def _rate(design: Design, mhz: float) -> str:
+    tensors, latency = mhz * 1e6 / design.interval, design.latency / (mhz * 1e6)
+    return f"{mhz:,.4g} MHz: {tensors:,.0f} tensors a second, each after {_time(latency)}"
+
+
+def _estimated(design: Design, plan: Plan, about: About) -> list[tuple[str, str]]:
+    if about.clock_mhz is None:
+        return []
+    slow = ", **less than asked for**" if about.clock_mhz < plan.clock_mhz else ""
+    told = f"{_rate(design, about.clock_mhz)}{slow}; only place and route tells"
+    return [("clock estimated", told)]
 
 
 def _tensor(graph: Graph, value: Value, beats: int) -> str:

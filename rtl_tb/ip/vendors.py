@@ -64,7 +64,7 @@ targets:
     flow_options:
       tool: verilator
       mode: binary
-      verilator_options: [--timing, -Wno-fatal, -CFLAGS -std=c++20]
+      verilator_options: [--timing, -Wno-fatal, --output-split 0, -CFLAGS -std=c++20]
 
   vivado:
     <<: *default
