@@ -47,7 +47,7 @@ def plot_widths(table: WidthTable, file: Path) -> None:
         _labels(axes, counts, shades)
         axes.set_xlabel("bits of a weight")
         axes.set_title(title, size=10, loc="left")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * float(np.nanmax(counts)))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
@@ -99,6 +99,7 @@ def plot_errors(panels: Mapping[str, Mapping[str, Sequence[Pair]]], file: Path) 
     On the line they are equal; the grey band is 15 % either way. Raises StorageError.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(3.7 * len(panels), 3.9), layout="constrained")
     every = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -115,6 +116,10 @@ def plot_errors(panels: Mapping[str, Mapping[str, Sequence[Pair]]], file: Path) 
         axes.plot(span, span, "-", color="grey", lw=0.8, zorder=0)
         axes.fill_between(span, span / 1.15, span * 1.15, color="grey", alpha=0.14, lw=0, zorder=0)
         axes.set(xscale="log", yscale="log", xlim=span, ylim=span, xlabel="measured")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axis.set_minor_formatter(NullFormatter())
         axes.set_title(title, size=10, loc="left")
         axes.legend(frameon=False, fontsize=8, loc="upper left")
         axes.spines[["top", "right"]].set_visible(False)
