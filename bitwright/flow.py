@@ -78,7 +78,7 @@ def run(
         step.result = str(lowering)
     with steps.step("plan and estimate") as step:
         plan = settings.plan or make_plan(graph, settings.target, settings.clock_mhz)
-        estimated = estimate(graph, plan)
+        estimated = estimate(graph, plan, solved=True)
         step.result = f"{estimated.total.lut:,} LUT, {estimated.latency} cycles"
     x = np.concatenate(
         [
@@ -236,10 +236,23 @@ def cost(estimated: Estimate, measured: Measurement | None = None) -> Cost:
     A layer that is only wires of the top module has nothing of its own to be measured.
     """
     nothing = Resources()
+    low, high = estimated.band
     layers = {
-        name: {"estimated": part.as_dict()}
+        name: {
+            "estimated": part.as_dict(),
+            "low": estimated.low.get(name, part).as_dict(),
+            "high": estimated.high.get(name, part).as_dict(),
+        }
         | ({"measured": measured.nodes.get(name, nothing).as_dict()} if measured else {})
         for name, part in estimated.nodes.items()
     }
     total = measured.total.as_dict() if measured else {}
-    return Cost(estimated.target, estimated.total.as_dict(), total, layers)
+    return Cost(
+        estimated.target,
+        estimated.total.as_dict(),
+        total,
+        layers,
+        low.as_dict(),
+        high.as_dict(),
+        estimated.extrapolating,
+    )

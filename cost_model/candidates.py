@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from bitwright.cost_model import cells
-from bitwright.cost_model.blends import amounts_cost
+from bitwright.cost_model.coefficients import amounts_cost, coefficients
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.estimate import part_cost, unrolled
-from bitwright.cost_model.streamed import node_parts
+from bitwright.cost_model.estimate import unrolled
+from bitwright.cost_model.streamed import node_amounts
 from bitwright.models.graph import (
     Add,
     ArgMax,
@@ -38,7 +38,7 @@ from bitwright.models.graph import (
 from bitwright.models.graph.codecs import decode
 from bitwright.models.graph.plan import is_depthwise
 from bitwright.models.graph.products import products
-from bitwright.models.graph.streams import Step, Sweep, latency, product_sweep, shared_outputs
+from bitwright.models.graph.streams import Step, Sweep, product_sweep, shared_outputs
 
 LUTS_OF_A_BLOCK = 200
 """Look-up tables that weigh as much as a memory or multiplier block: about as many there are for
@@ -165,8 +165,9 @@ def _staged(
     @cache
     def built(stages: int) -> tuple[Folded, Cost, float]:
         here = replace(engine, stages=stages)
-        part = node_parts(graph, target, step, sweep, here, exact=False)
-        return here, *part_cost(part, latency(node, here), target)
+        part = node_amounts(graph, target, step, sweep, here, exact=False)
+        cost = amounts_cost(part, target)
+        return here, cost, coefficients(target).delays.of(part.path, cost.lut)
 
     period = 1e3 / clock_mhz
     if built(1)[-1] <= period:
@@ -212,8 +213,7 @@ def _unrolled(graph: Graph, target: Target, clock_mhz: float, nodes: tuple[Node,
     for node in nodes:
         engine = unrolled(graph, node, target, clock_mhz)
         step = Step(node, graph.values[node.inputs[0]].size, node.output.size)
-        part = node_parts(graph, target, step, None, engine)
-        cost += part_cost(part, engine.stages, target)[0]
+        cost += amounts_cost(node_amounts(graph, target, step, None, engine), target)
         engines[node.name] = engine
     return Candidate(engines, 1, cost)
 

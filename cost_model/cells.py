@@ -1,71 +1,22 @@
-"""What the streaming cells of the RTL library consist of: registers, memories, bits of logic.
-
-An `Amounts` says what is certain (flip-flops, memory and multiplier blocks, tables of memories) and
-how much of each kind of logic there is, in bits; `blends.py` has the tables and carry cells a bit.
-"""
+"""What the streaming cells of the RTL library consist of: registers, memories, bits of logic."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from bitwright.cost_model.amounts import Amounts, LogicPath
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
 from bitwright.models.graph.plan import Memory as Style
 from bitwright.models.graph.products import Products
-from bitwright.models.graph.streams import Sweep
-
-KINDS = (
-    "window",  # one for each window: its control
-    "loop",  # bits of loop counters
-    "row",  # bits of counters of rows
-    "place",  # bits of addresses that wrap
-    "masked",  # bits that are zero outside the image
-    "tree",  # bits of adders of two terms
-    "sum",  # bits of sums of three: a result, or the constant it begins with, and a term
-    "product",  # bits of the partial products of multipliers
-    "sign",  # bits that a weight of one bit inverts
-    "equal",  # products of two bits
-    "largest",  # bits of running maxima
-    "pooled",  # bits of running sums
-    "fifo",  # bits of counters of FIFOs
-    "select",  # bits that are selected by address
-    "compare",  # bits that are compared with variables
-    "shift",  # bits that a register holds or takes
-    "deep",  # parts of read-only memories that are deeper than a table
-)
-"""Kinds of logic, in the order of the numbers in data/folded.csv's fit."""
-
+from bitwright.models.graph.streams import Lines, Sweep
 
 _EXACT_BITS = 1 << 16
 """Larger memories are taken for random ones: their contents are not looked at."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Amounts:
-    """A part of the hardware. known: counted exactly. logic: how much of each of KINDS."""
-
-    known: Cost = field(default_factory=Cost)
-    logic: Mapping[str, float] = field(default_factory=dict)
-    tables: tuple[Tables, ...] = ()
-    """Read-only memories that become look-up tables."""
-    levels: int = 0
-    """Additions on the longest path between registers."""
-
-    def __add__(self, other: "Amounts") -> "Amounts":
-        logic = dict(self.logic)
-        for kind, amount in other.logic.items():
-            logic[kind] = logic.get(kind, 0) + amount
-        return Amounts(
-            self.known + other.known,
-            logic,
-            self.tables + other.tables,
-            max(self.levels, other.levels),
-        )
 
 
 def bits(count: int) -> int:
@@ -103,7 +54,7 @@ def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> A
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
-    return Amounts(Cost(ff=len(columns)), tables=(truth_tables(columns),))
+    return Amounts(Cost(ff=len(columns)), tables=(replace(truth_tables(columns), stored=True),))
 
 
 def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
@@ -114,7 +65,7 @@ def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") 
         return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
     reads = np.full(width, bits(depth))
     parts = {k: np.full(width, math.ceil(depth / (1 << k))) for k in TABLE_INPUTS}
-    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width),))
+    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width, stored=True),))
 
 
 def stored_columns(words: IntArray, width: int) -> npt.NDArray[np.bool_]:
@@ -159,8 +110,26 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
     }  # fmt: skip
     known = Cost(ff=accesses + passes + places + counted + changes + flags)
     # Additions: what the end of a row changes is found out in three, everything else takes two.
-    path = 3 if rows > 1 else 2
-    return made + Amounts(known, logic, levels=path) + ram(target, width, ring * row_words)
+    path = LogicPath(3 if rows > 1 else 2)
+    return made + Amounts(known, logic, path=path) + ram(target, width, ring * row_words)
+
+
+def lines(target: Target, head: Lines, width: int) -> Amounts:
+    """A bw_lines of pixels of `width` bits."""
+    kernel, window = head.window.kernel, head.window
+    place, row = bits(head.pixels + head.flush), bits(head.rows + kernel[0]) + 1
+    column = bits(head.columns + kernel[1]) + 1
+    taps = window.taps * width
+    top, left, below, right = window.padding
+    inside = 2 * (min(top + below, kernel[0]) + min(left + right, kernel[1]))
+    logic = {
+        "window": 1, "loop": place, "row": row + column, "masked": taps * window.pads,
+    }  # fmt: skip
+    ff = place + row + column + 4 + width + taps + inside + bits(head.columns)
+    made = Amounts(Cost(ff=ff), logic, path=LogicPath(2))
+    if kernel[0] == 1:
+        return made
+    return made + ram(target, (kernel[0] - 1) * width, head.columns, registered=True)
 
 
 def fifo(target: Target, width: int, depth: int) -> Amounts:
@@ -193,7 +162,8 @@ def is_block_product(target: Target, a: int, b: int) -> bool:
 def multiplier_blocks(target: Target, a: int, b: int) -> int:
     """Blocks of one product: 25 x 18 (7-series), 27 x 18 (UltraScale+), 18 x 18 bits, signed."""
     widest = {"xc7": 25, "xcup": 27, "ecp5": 18, "ice40": 16, "gowin": 18}[target]
-    return math.ceil(max(a, b) / widest) * math.ceil(min(a, b) / 18)
+    # A rest of one bit is no block.
+    return math.ceil((max(a, b, 2) - 1) / widest) * math.ceil((max(min(a, b), 2) - 1) / 18)
 
 
 def products(
@@ -222,20 +192,26 @@ def products(
             logic["sign"] = each * (in_width + 1)
             if made.form == "negated":  # a negation is an addition
                 logic["tree"] += each * (in_width + 1)
-        elif is_block_product(target, max(in_width, 2), weight_width):
+        elif is_block_product(
+            target, factor if target == "gowin" else max(in_width, 2), weight_width
+        ):
             known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
         else:
             logic["product"] = each * in_width * weight_width
     logic["sum"] = lanes * acc_width
     summed = min(summed, acc_width)
-    inside = known.dsp > 0 and target != "ecp5"  # a register behind a multiplier is in its block
+    inside = known.dsp > 0 and target in (
+        "xc7",
+        "xcup",
+    )  # a register behind a multiplier is in its block
     if inside and made.tree_levels == 0:
         summed = 0
     known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
     for place in made.cuts(stages):
         held = math.ceil(made.addends / (1 << place)) * (addend + place)
         known += Cost(ff=3 + (0 if inside and place == 0 else lanes * held))
-    return Amounts(known, logic, levels=max(made.longest(stages), 1))
+    path = LogicPath(max(made.longest(stages), 1), bits=addend + made.tree_levels)
+    return Amounts(known, logic, path=path)
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

@@ -1,7 +1,6 @@
 """RTL and its test benches: graph and plan to SystemVerilog, simulated in Verilator.
 
 emit.py, layers.py, plain.py   graph and plan to SystemVerilog, in two independent forms
-adders.py, schedule.py         constant products as adder graphs, and their pipeline stages
 text.py                        how generated SystemVerilog is written
 lib/                           the hand-written cells that generated modules instantiate
 design.py, vectors.py          what was emitted, and its vectors as beats of a stream

@@ -18,7 +18,7 @@ from bitwright.report import RESOURCES
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
     "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "prove", "synth", "ip", "run",
-    "bottleneck", "characterise",
+    "bottleneck", "characterise", "calibrate", "cost-table",
 )  # fmt: skip
 
 Command = Callable[..., Any]

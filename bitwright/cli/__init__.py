@@ -6,8 +6,10 @@ the standard output, as tables or with --json as JSON alone; everything else to 
 
 from bitwright.cli.app import add, app, main
 from bitwright.cli.bottleneck import bottleneck
+from bitwright.cli.calibrate import calibrate
 from bitwright.cli.characterise import characterise
 from bitwright.cli.cost import estimate, synth
+from bitwright.cli.cost_table import cost_table
 from bitwright.cli.hls import hls
 from bitwright.cli.ip import ip
 from bitwright.cli.lower import lower
@@ -26,6 +28,7 @@ COMMANDS = (
     lower,
     plan,
     estimate,
+    cost_table,
     hls,
     rtl,
     verify,
@@ -35,6 +38,7 @@ COMMANDS = (
     run,
     bottleneck,
     characterise,
+    calibrate,
 )
 for command in COMMANDS:
     add(command)

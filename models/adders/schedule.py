@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bitwright.rtl_tb.adders import AdderGraph
+from bitwright.models.adders.adder_graph import AdderGraph
 
 
 @dataclass(frozen=True, eq=False, slots=True)

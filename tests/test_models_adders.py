@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bitwright.models.adders import AdderGraph, adder_bits, schedule, solve
+from bitwright.models.adders.solver import _Builder, _prove
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import Interval, IntType, Value
-from bitwright.rtl_tb import adders
-from bitwright.rtl_tb.adders import AdderGraph, _Builder, _prove, adder_bits, solve
-from bitwright.rtl_tb.schedule import schedule
+
+SOLVE = "bitwright.models.adders.solver"
 
 
 def interval(kind: IntType, channels: int) -> Interval:
@@ -85,8 +86,8 @@ def test_binary_layers_solved_in_blocks_are_right_too(
     matrix[:, -1] = -matrix[:, 0]  # equal up to sign, so it shares everything
     matrix[:, outputs // 2] = matrix[:, 0]
     if rows is not None:
-        monkeypatch.setattr(adders, "_BLOCKS", (rows,))
-        monkeypatch.setattr(adders, "_LARGE_BINARY", 0)
+        monkeypatch.setattr(f"{SOLVE}._BLOCKS", (rows,))
+        monkeypatch.setattr(f"{SOLVE}._LARGE_BINARY", 0)
     constant = np.arange(outputs) - 3
     graph = solve(matrix, constant, interval(IntType(2, True), 40))
     for x in np.random.default_rng(9).integers(-2, 2, (50, 40)).tolist():
@@ -99,7 +100,7 @@ def test_blocks_cost_binary_layers_less_than_the_solver_alone(
     matrix = np.random.default_rng(1).choice([-1, 1], (64, 8))
     zero, reach = np.zeros(8, int), interval(IntType(1, False), 64)
     chosen = adder_bits(solve(matrix, zero, reach))
-    monkeypatch.setattr(adders, "_BLOCKS", ())
+    monkeypatch.setattr(f"{SOLVE}._BLOCKS", ())
     assert chosen < 0.75 * adder_bits(solve(matrix, zero, reach))
 
 

@@ -1,4 +1,4 @@
-"""Adder graphs: a constant matrix-vector product as shifts, additions and subtractions only.
+"""The adder graph of a constant matrix.
 
 An existing solver (alkaid's `cmvm_solve`) finds the common subexpressions; this module turns its
 answer into the small form that the emitter prints, and proves it: every value is followed as a
@@ -6,12 +6,12 @@ linear form over the inputs, so each output is known to be the intended row, and
 every value that can occur, for all inputs and without simulating any.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from bitwright.models.adders.adder_graph import Adder, AdderGraph, Output, adder_bits
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import Interval
 
@@ -23,58 +23,6 @@ DEPTH_ALLOWANCE = 2
 _SOLVER_BITS = 24  # the solver reads float32
 _LARGE_BINARY = 1 << 14  # weights of a binary layer beyond which the solver takes minutes
 _BLOCKS = (3, 4, 5, 6)  # outputs to a block of a binary layer, all tried
-
-
-@dataclass(frozen=True, slots=True)
-class Adder:
-    """(value[left] << left_shift) + (value[right] << right_shift), or minus where `subtract`."""
-
-    left: int
-    right: int
-    left_shift: int
-    right_shift: int
-    subtract: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """constant + (value[source] << shift), or minus where `negate`; no source is the constant."""
-
-    source: int | None
-    shift: int
-    negate: bool
-    constant: int
-
-    @property
-    def is_wire(self) -> bool:
-        """Whether the output needs no adder of its own."""
-        return self.source is None or (self.constant == 0 and not self.negate)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class AdderGraph:
-    """Values 0 … inputs-1 are the inputs, then one value an adder, then the outputs.
-
-    low, high: exact bounds of every value, inputs included. level: adders on the longest path to
-    it, 0 for an input.
-    """
-
-    inputs: int
-    adders: tuple[Adder, ...]
-    outputs: tuple[Output, ...]
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-    level: tuple[int, ...]
-
-    @property
-    def depth(self) -> int:
-        """Adders on the longest path from an input to an output, output adders included."""
-        return max((self.output_level(o) for o in self.outputs), default=0)
-
-    def output_level(self, output: Output) -> int:
-        """Adders on the longest path to an output."""
-        below = 0 if output.source is None else self.level[output.source]
-        return below + (not output.is_wire)
 
 
 def solve(matrix: IntMatrix, constant: IntMatrix, inputs: Interval) -> AdderGraph:
@@ -338,11 +286,3 @@ def _prove(build: _Builder, graph: AdderGraph, matrix: IntMatrix, constant: IntM
         if not np.array_equal(-form if output.negate else form, matrix[:, o]):
             raise AssertionError(f"the adder graph's output {o} is not the matrix' column {o}")
         assert output.constant == constant[o]
-
-
-def adder_bits(graph: AdderGraph) -> int:
-    """Sum of the result widths of all adders: the usual first estimate of their area."""
-    return sum(
-        math.ceil(math.log2(graph.high[i] - graph.low[i] + 1))
-        for i in range(graph.inputs, len(graph.low))
-    )
