@@ -121,7 +121,8 @@ def step_modules(
         return _product(op, node, source, block.head, step, module, loads)
     if isinstance(op, Add):
         sources = [graph.values[name] for name in node.inputs]
-        return {module: _add(op, node, sources, step, module)}
+        stages = engine.stages if isinstance(engine, Unrolled) else latency(node, engine)
+        return {module: _add(op, node, sources, step, module, stages)}
     if isinstance(op, Conv2d):
         assert isinstance(engine, Unrolled)
         seen = Value(source.name, (step.takes,), source.type)
@@ -495,8 +496,8 @@ def _stream_head(node: Node, source: Value, steps: int, module: str) -> str:
     )
 
 
-def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str) -> str:
-    """One sum a lane, registered."""
+def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str, stages: int) -> str:
+    """One sum a lane, registered; a tool that retimes has more registers to move."""
     made, lanes = node.output.type, step.makes
     width = max(len(str(v.type.width * lanes)) for v in (*sources, node.output)) + 4
     bit = " " * width
@@ -528,10 +529,10 @@ def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str) -> 
     return (
         f"// {node.name}: add, {sizes} -> {node.output}\n"
         f"module {module} (\n" + "\n".join(ports) + "\n);\n"
-        + pipe(1, True) + "\n".join(lines)
+        + pipe(stages, True) + "\n".join(lines)
         + f"""
 
-  bw_delay #(.Width({lanes * made.width}), .Stages(1)) u_delay (
+  bw_delay #(.Width({lanes * made.width}), .Stages({stages})) u_delay (
     .clk_i, .enable_i(enable), .data_i({results}), .data_o
   );
 endmodule

@@ -275,14 +275,14 @@ class _Names:
         if end.source is None:
             return literal(end.constant, width)
         value = self._operand(end.source, end.shift, width, stage)
-        size = f"{width}'d{abs(end.constant)}"
+        sign = "-" if end.constant < 0 else ""
+        # A sum can fit where its constant alone does not: its lower bits are enough then.
+        size = f"{width}'d{abs(end.constant) % (1 << width)}"
         if end.negate:
-            return (
-                f"-({value})" if end.constant == 0 else f"{literal(end.constant, width)} - {value}"
-            )
+            return f"-({value})" if end.constant == 0 else f"{sign}{size} - {value}"
         if end.constant == 0:
             return value
-        return f"{value} {'-' if end.constant < 0 else '+'} {size}"
+        return f"{value} {sign or '+'} {size}"
 
     def output_width(self, end: Output) -> int:
         """Bits that hold an output as a signed number."""

@@ -1,0 +1,11 @@
+"""Campaigns that look for what is wrong with bitwright: `python -m trust` lists them.
+
+oracle.py       what a graph means, once more, in plain Python integers
+networks.py     random networks and plans
+inputs.py       random and adversarial inputs
+engines.py      many networks through the reference, RTL and HLS at a time
+shrink.py       a failure made as small as it goes
+regressions.py  a failure as a folder, which a test replays
+fuzz.py         the campaign of differential fuzzing
+results.py      rows of campaigns, and docs/results/trust.json
+"""
