@@ -1,10 +1,10 @@
-"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] [images]."""
+"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] [emission]."""
 
 import sys
 
-from benchmarks import images, reference, rtl
+from benchmarks import emission, reference, rtl
 
-ALL = {"reference": reference.main, "rtl": rtl.main, "images": images.main}
+ALL = {"reference": reference.main, "rtl": rtl.main, "emission": emission.main}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -46,7 +46,8 @@ class Lowering:
 class Engine:
     """One engine against the reference: whole output vectors.
 
-    RTL also says its `latency` and initiation `interval` in cycles, and its `faults` in sentences:
+    HLS also says its interface, `io`: tensors as arrays (io_parallel) or as streams (io_stream).
+    RTL says its `latency` and initiation `interval` in cycles, and its `faults` in sentences:
     wrong values, cycles other than predicted, broken rules of AXI4-Stream.
     """
 
@@ -55,6 +56,7 @@ class Engine:
     latency: int | None = None
     interval: int | None = None
     faults: tuple[str, ...] = ()
+    io: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -25,7 +25,7 @@ from bitwright.rtl_tb import Design
 from bitwright.rtl_tb.bench import BenchResult
 
 ENGINE_TITLES = {
-    "hls": "HLS C++ (hls4ml, g++)",
+    "hls": "HLS C++ ({io}, g++)",
     "rtl": "RTL, adder graphs (Verilator)",
     "rtl_plain": "RTL, plain (Verilator)",
 }
@@ -37,7 +37,7 @@ def report_table(report: Report) -> RenderableType:
     _accuracy(checks, report.accuracy)
     _lowering(checks, report.lowering)
     for name, engine in report.engines.items():
-        _engine(checks, ENGINE_TITLES[name], engine)
+        _engine(checks, name, engine)
     _bench(checks, report.bench)
     _controls(checks, report.controls)
     for title, cycles in (("latency, cycles", report.cycles), ("initiation interval", report.ii)):
@@ -70,7 +70,7 @@ def engines_table(
     """Engines against the reference, what was wrong with them, and the negative controls."""
     table = _table(title, "check", "result", "")
     for name, engine in engines.items():
-        _engine(table, ENGINE_TITLES[name], engine)
+        _engine(table, name, engine)
         if engine.latency is not None:
             cycles = f"{engine.latency} cycles latency, initiation interval {engine.interval}"
             table.add_row("", f"{cycles}{', as predicted' if engine.passed else ''}", "")
@@ -193,8 +193,8 @@ def _lowering(table: Table, lowering: Lowering) -> None:
     )
 
 
-def _engine(table: Table, title: str, engine: Engine) -> None:
-    table.add_row(title, str(engine), _mark(engine.passed))
+def _engine(table: Table, name: str, engine: Engine) -> None:
+    table.add_row(ENGINE_TITLES[name].format(io=engine.io), str(engine), _mark(engine.passed))
     for fault in engine.faults:
         table.add_row("", f"[red]{fault}[/]", "")
 

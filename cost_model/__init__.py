@@ -10,7 +10,7 @@ memories.py   what becomes of a memory: logic, tables, blocks
 cells.py      what the streaming cells of the RTL library consist of
 streamed.py   what folded hardware consists of, and what lies between it
 blends.py     the logic of the streaming cells, in tables and carry cells
-estimate.py   estimate
+estimate.py   estimate, and plans without any folding
 candidates.py the ways to build each part of a graph
 planning.py   make_plan and find_plan
 sources.py    the files that a module needs
@@ -21,7 +21,7 @@ compare.py    estimate beside measurement
 
 from bitwright.cost_model.compare import Comparison, compare
 from bitwright.cost_model.cost import Cost, Estimate, Measurement
-from bitwright.cost_model.estimate import estimate
+from bitwright.cost_model.estimate import estimate, unrolled_plan
 from bitwright.cost_model.planning import find_plan, make_plan, node_cycles
 from bitwright.cost_model.streamed import STREAMS
 from bitwright.cost_model.synth import measure
@@ -38,4 +38,5 @@ __all__ = [
     "make_plan",
     "measure",
     "node_cycles",
+    "unrolled_plan",
 ]

@@ -13,7 +13,7 @@
 hls4ml is imported when the first project is written, not with this package.
 """
 
-from bitwright.hls.mapping import IO_TYPES, IoType
+from bitwright.hls.mapping import IO_TYPES, IoType, usual_io
 from bitwright.hls.project import BACKENDS, DEFAULT_PART, Backend, Project, load, write
 from bitwright.hls.simulation import simulate, trace
 from bitwright.hls.vendor import Report, build
@@ -30,5 +30,6 @@ __all__ = [
     "load",
     "simulate",
     "trace",
+    "usual_io",
     "write",
 ]

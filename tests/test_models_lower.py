@@ -10,7 +10,7 @@ from brevitas.inject.enum import FloatToIntImplType, ScalingImplType
 from brevitas.quant import binary, fixed_point, scaled_int, shifted_scaled_int
 from torch import nn
 
-from bitwright.models.graph import Dense, Requantize, Threshold, evaluate, quantise
+from bitwright.models.graph import Dense, Port, Requantize, Threshold, evaluate, quantise
 from bitwright.models.lower import Lowered, compare, identifier, lower
 
 torch.set_num_threads(1)
@@ -210,7 +210,7 @@ def test_binary_from_end_to_end() -> None:
     lowered = assert_equal(two_layers(weights, identity(BINARY), input_quant=BINARY, last=weights))
     graph = lowered.graph
     assert [node.kind for node in graph.nodes] == ["dense", "threshold", "dense"]
-    assert (graph.ports["inp"].offset, graph.ports["inp"].scale) == (-0.5, 1.0)
+    assert graph.ports["inp"] == Port(1.0, -0.5, binary=True)
     assert graph.nodes[0].op.weights.width == 1
     # Zero is positive, as Brevitas' binary_sign has it.
     assert quantise(graph, np.zeros((1, INPUTS))).tolist() == [[1] * INPUTS]

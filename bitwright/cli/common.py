@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from bitwright.cli.options import Target
     from bitwright.console import Steps
+    from bitwright.hls import IoType
     from bitwright.models.graph import Graph, IntArray, Plan
     from bitwright.report import Controls
     from bitwright.rtl_tb import Design
@@ -106,12 +107,17 @@ def given_plan(file: Path | None, target: "Target | None", clock: float | None) 
 
 
 def controls_of(
-    graph: "Graph", plan: "Plan", x: "IntArray", engines: tuple[str, ...], steps: "Steps"
+    graph: "Graph",
+    plan: "Plan",
+    x: "IntArray",
+    engines: tuple[str, ...],
+    steps: "Steps",
+    io: "IoType | None" = None,
 ) -> "Controls":
     """What became of the deliberate mistakes, as a step of its own."""
     from bitwright.checks import check_controls
 
     with steps.step("deliberate mistakes") as step:
-        controls = check_controls(graph, plan, x, engines, step.progress)
+        controls = check_controls(graph, plan, x, engines, io, step.progress)
         step.result = str(controls)
     return controls

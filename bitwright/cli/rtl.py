@@ -37,9 +37,9 @@ def rtl(
 ) -> None:
     """Emit SystemVerilog.
 
-    AXI4-Stream in and out, one readable module per layer. Vectors are unrolled, one a cycle, with
-    as many pipeline stages as the clock asks for; images are folded; a plan says otherwise. The
-    same graph and plan give the same bytes.
+    AXI4-Stream in and out, one readable module per layer. Without a plan, vectors that fit a small
+    device are unrolled, one a cycle, with as many pipeline stages as the clock asks for; larger
+    networks and images are folded. The same graph and plan give the same bytes.
 
     Examples:
       bitwright rtl out/graph -o out/rtl

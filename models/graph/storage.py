@@ -42,7 +42,7 @@ from bitwright.models.graph.ops import (
 )
 from bitwright.models.graph.types import IntType, Port, Value
 
-FORMAT = 1
+FORMAT = 2
 MAX_JSON_BYTES = 64 << 20
 MAX_ELEMENTS = 1 << 28  # of one array: 2 GiB of int64
 _MAX_AXES = 4
@@ -168,7 +168,8 @@ def _to_json(graph: Graph, arrays: dict[str, IntArray]) -> Json:
         "nodes": nodes,
         "outputs": list(graph.outputs),
         "ports": {
-            name: {"scale": port.scale, "offset": port.offset} for name, port in graph.ports.items()
+            name: {"scale": port.scale, "offset": port.offset, "binary": port.binary}
+            for name, port in graph.ports.items()
         },
         "labels": list(graph.labels),
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
@@ -247,7 +248,7 @@ def _from_json(tree: Json, arrays: dict[str, IntArray]) -> Graph:
         ),
         outputs=tuple(_text(name) for name in tree["outputs"]),
         ports={
-            _text(name): Port(float(port["scale"]), float(port["offset"]))
+            _text(name): Port(float(port["scale"]), float(port["offset"]), port["binary"] is True)
             for name, port in tree["ports"].items()
         },
         labels=tuple(_text(label) for label in tree["labels"]),
