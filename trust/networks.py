@@ -48,7 +48,8 @@ from bitwright.models.graph import (
 )
 from bitwright.models.graph.codecs import distinct_outputs
 from bitwright.models.graph.ops import ROUNDINGS
-from bitwright.models.graph.plan import is_depthwise, is_wiring
+from bitwright.models.graph.plan import MEMORIES, is_depthwise, is_wiring
+from bitwright.models.graph.products import products
 from bitwright.models.graph.streams import Lines
 from bitwright.rtl_tb import Form
 
@@ -387,7 +388,12 @@ def _engine(dice: Dice, graph: Graph, node: Node, folded: float) -> Engine:
             inputs = op.channels // op.groups
         case _:
             pass
-    return Folded(_divisor(dice, outputs), _divisor(dice, inputs))
+    pe, simd = _divisor(dice, outputs), _divisor(dice, inputs)
+    if not isinstance(op, Dense | Conv2d):
+        return Folded(pe)
+    most = products(op, graph.values[node.inputs[0]].type, simd, False).most_stages
+    stages = 1 if dice.random() < 0.5 else int(dice.integers(1, most + 1))
+    return Folded(pe, simd, stages=stages, memory=MEMORIES[dice.integers(len(MEMORIES))])
 
 
 def _divisor(dice: Dice, whole: int) -> int:

@@ -340,7 +340,10 @@ def _planned(network: Network, x: IntArray) -> Iterator[Candidate]:
         simpler: list[Engine] = []
         if isinstance(engine, Folded):
             simpler = [
-                replace(engine, pe=1, simd=1),
+                Folded(loadable=engine.loadable),
+                replace(engine, stages=1, memory="auto"),
+                replace(engine, stages=1),
+                replace(engine, pe=1, simd=1, stages=1),
                 replace(engine, simd=1),
                 replace(engine, pe=1),
                 Unrolled(1),
