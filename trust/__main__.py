@@ -3,9 +3,12 @@
 import typer
 
 from trust.fuzz import fuzz
+from trust.loader_fuzz import strangers
+from trust.mutation import battery, mutate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-app.command()(fuzz)
+for campaign in (fuzz, strangers, mutate, battery):
+    app.command()(campaign)
 
 
 @app.callback()

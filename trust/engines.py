@@ -158,10 +158,11 @@ def _simulate_all(made: list[tuple[Case, Verdict, Design]], folder: Path) -> Non
                 _simulate_all([one], folder.with_name(f"{folder.name}_{i}"))
         return
     for (one, verdict, _), simulator in zip(made, simulators, strict=True):
-        _keep(verdict, "rtl", _attempt(verdict, "rtl", _simulated, one, simulator))
+        _keep(verdict, "rtl", _attempt(verdict, "rtl", simulated, one, simulator))
 
 
-def _simulated(one: Case, simulator: Simulator) -> str:
+def simulated(one: Case, simulator: Simulator) -> str:
+    """What a compiled design did wrong with a case, in a sentence; empty if nothing."""
     done = simulator.verify(one.x, one.expected, paused=max(8, len(one.x) // 4))
     loaded = one.network.loaded
     if done.faults or loaded is None or one.after is None:

@@ -25,7 +25,7 @@ from trust.regressions import keep
 from trust.shrink import shrink, symptom
 
 BATCH = 16
-HLS_EVERY = 4
+HLS_EVERY = 8
 """One batch in so many goes through hls4ml too, which takes three times as long as the rest."""
 
 

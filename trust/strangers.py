@@ -33,7 +33,8 @@ _NUMBERS = (0, 1, -1, 2, 3, 7, 8, 63, 64, 65, 255, 256, 1 << 16, (1 << 31) - 1, 
             float("nan"), True, False)  # fmt: skip
 _WORDS = ("", "x", "y", "../../x", "/etc/passwd", "a/b", "clk_i", "module", "X" * 300, "a\x00b",
           "\n", "é", "x__y", "s64", "u64", "s0", "u-1", "plain", "tiled", "codebook", "dense",
-          "conv2d", "half_even", "floor", "bw_fifo", "$(id)", "%s%n", "xc7", "-1", "1e9")  # fmt: skip
+          "conv2d", "half_even", "floor", "bw_fifo", "$(id)", "%s%n", "xc7", "-1", "1e9",
+          )  # fmt: skip
 
 
 def damaged(kind: Kind, number: int, folder: Path) -> None:
@@ -184,7 +185,7 @@ def _change(dice: random.Random, tree: Any) -> None:
         holder[key] = dice.choice([None, [], {}, [[]], {"a": {}}, "", [value], {"x": value}])
     elif way == 4:
         deep: Any = value
-        for _ in range(dice.choice([3, 100, 3000])):
+        for _ in range(dice.choice([3, 30, 300])):
             deep = [deep]
         holder[key] = deep if dice.random() < 0.05 else [value] * dice.choice([2, 100])
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -212,6 +213,8 @@ def _damaged_bytes(dice: random.Random, content: bytes) -> bytes:
             made[at:at] = str(dice.choice(_NUMBERS)).encode()
         elif way == 5 and dice.random() < 0.2:
             del made[at:]
+        elif way == 6 and dice.random() < 0.02:
+            made[at:at] = dice.choice([b"[", b'{"a":', b"9", b"a."]) * 200_000
         elif at < len(made):
             made[at] = made[at] ^ 1 << dice.randrange(8)
     return bytes(made)
