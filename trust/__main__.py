@@ -3,12 +3,14 @@
 import typer
 
 from trust.fuzz import fuzz
+from trust.kills import job_command, kills
 from trust.loader_fuzz import strangers
 from trust.mutation import battery, mutate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-for campaign in (fuzz, strangers, mutate, battery):
+for campaign in (fuzz, strangers, mutate, battery, kills):
     app.command()(campaign)
+app.command("job", hidden=True)(job_command)
 
 
 @app.callback()

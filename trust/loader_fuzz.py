@@ -60,6 +60,9 @@ def failures(
     kind: Kind, first: int, count: int, loader: Loader = read
 ) -> tuple[list[tuple[int, str]], int]:
     """The numbers of the files that fail, and why; and how many files were taken as valid."""
+    if kind in ("recipe", "onnx"):  # imported once, before workers are forked and watched
+        import bitwright.models.lower.onnx
+        import bitwright.models.recipes  # noqa: F401
     found: list[tuple[int, str]] = []
     valid, number = 0, first
     while number < first + count:
@@ -219,9 +222,6 @@ def strangers(
     again: Annotated[bool, typer.Option(help="those in which something failed, again")] = True,
 ) -> None:
     """Damaged graphs, plans, recipes and ONNX files through their loaders."""
-    import bitwright.models.lower.onnx
-    import bitwright.models.recipes  # noqa: F401 - imported once, before every worker is forked
-
     console = Console()
     each = -(-inputs // len(KINDS))
     for first in range(0, each, CHUNK):

@@ -19,7 +19,8 @@ _SWAPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"(?<=[\w)\]] )\|(?= )", ("&",)), (r"~", ("",)), (r"!", ("",)),
     (r"1'b0", ("1'b1",)), (r"1'b1", ("1'b0",)), (r"'0", ("'1",)),
     (r"(?<![\w'.$])\d+(?![\w'])", ("+1", "-1")), (r"\b\w*'\(", ()), (r"'", ()),
-    (r"\b(?:rst_ni|enable_i|valid_i|ready_i|valid_q|reserve_i)\b(?! *(?:\(|\[|<=|=[^=]))", ("1'b1", "1'b0")),
+    (r"\b(?:rst_ni|enable_i|valid_i|ready_i|valid_q|reserve_i)\b(?! *(?:\(|\[|<=|=[^=]))",
+     ("1'b1", "1'b0")),
 )  # fmt: skip
 _TOKEN = re.compile("|".join(f"(?P<t{i}>{pattern})" for i, (pattern, _) in enumerate(_SWAPS)))
 _STATEMENT = re.compile(r"^\s*(?:if \([^;]*?\) |else )?(\w[\w\[\]:+\- ]* <= [^;]*);")
