@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _MOST_VECTORS, _LEAST_VECTORS = 200, 12
 _MOST_WORK = 200_000  # elementary steps of the oracle, which makes a million or two in a second
-_MOST_CYCLES = 60_000  # of simulation
+_MOST_CYCLES = 15_000  # of simulation, which is not optimised
 
 
 @dataclass(frozen=True, eq=False, slots=True)

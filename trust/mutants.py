@@ -75,6 +75,8 @@ def _code(lines: list[str]) -> Iterator[int]:
             continue
         if not stripped or stripped.startswith(("//", "(*", "module", "endmodule")):
             continue
+        if re.match(r"assign unused\b", stripped):
+            continue
         if re.match(r"(logic|wire|int)\b[^=]*;", stripped):
             continue  # a declaration: most of its mutants are none
         if ": g_check" in line or "$error" in line:
