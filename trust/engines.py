@@ -29,7 +29,7 @@ ENGINES: tuple[Engine, ...] = ("reference", "rtl", "hls")
 Emit = Callable[[Graph, Plan, Path, Form], Design]
 T = TypeVar("T")
 
-_MOST_VECTORS, _LEAST_VECTORS = 200, 12
+_MOST_VECTORS, _LEAST_VECTORS = 160, 12
 _MOST_WORK = 200_000  # elementary steps of the oracle, which makes a million or two in a second
 _MOST_CYCLES = 15_000  # of simulation, which is not optimised
 
