@@ -73,7 +73,7 @@ def _code(lines: list[str]) -> Iterator[int]:
             ports = ports or stripped.startswith(("input", "output"))
             body = stripped == ");"
             continue
-        if not stripped or stripped.startswith(("//", "(*", "module", "endmodule")):
+        if not stripped or stripped.startswith(("//", "(*", "module", "endmodule", "input")):
             continue
         if re.match(r"assign unused\b", stripped):
             continue

@@ -5,6 +5,7 @@
 so that the damage reaches what is behind the check.
 """
 
+import contextlib
 import copy
 import json
 import random
@@ -234,7 +235,8 @@ def _damaged_onnx(dice: random.Random) -> bytes:
         return _damaged_bytes(dice, content)
     proto = onnx.ModelProto.FromString(content)
     for _ in range(dice.choice([1, 1, 2, 4])):
-        _change_message(dice, proto.graph if dice.random() < 0.9 else proto)
+        with contextlib.suppress(ValueError):  # a number that is none of an enumeration's
+            _change_message(dice, proto.graph if dice.random() < 0.9 else proto)
     try:
         return bytes(proto.SerializeToString())
     except ValueError:  # protobuf's own limit

@@ -58,7 +58,7 @@ _DAMAGE = (
     TypeError,
     AttributeError,
     ArithmeticError,
-    RecursionError,
+    RuntimeError,  # too deep; or a zip file's encryption or kind of compression
     MemoryError,
     EOFError,
     zipfile.BadZipFile,
