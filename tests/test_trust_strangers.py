@@ -5,11 +5,15 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bitwright.inputs import load_rows
 from bitwright.models.errors import BitwrightError, StorageError
+from bitwright.models.graph import save
 from trust import loader_fuzz
 from trust.loader_fuzz import KEPT, failures
+from trust.networks import network
 from trust.strangers import KINDS, Kind, damaged, read
 
 EACH = 400
@@ -37,6 +41,25 @@ def test_what_failed_once_is_refused_now(folder: Path, tmp_path: Path) -> None:
         read(kind, given)
     except BitwrightError as error:
         assert "why was not foreseen" not in str(error)
+
+
+def test_a_kind_of_compression_that_python_lacks_is_refused(tmp_path: Path) -> None:
+    save(network(1, 0).graph, tmp_path / "graph")
+    read("graph", tmp_path / "graph")
+    np.savez(tmp_path / "rows.npz", x=np.zeros((3, 4)))
+    assert len(load_rows(tmp_path / "rows.npz").x) == 3
+    for file in (tmp_path / "graph" / "weights.npz", tmp_path / "rows.npz"):
+        content = bytearray(file.read_bytes())
+        for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+            at = content.find(signature) + offset
+            content[at : at + 2] = (99).to_bytes(2, "little")
+        file.write_bytes(content)
+    for loader in (
+        lambda: read("graph", tmp_path / "graph"),
+        lambda: load_rows(tmp_path / "rows.npz"),
+    ):
+        with pytest.raises(StorageError, match="compression"):
+            loader()
 
 
 def broken(kind: Kind, folder: Path) -> None:

@@ -75,7 +75,7 @@ def _code(lines: list[str]) -> Iterator[int]:
             continue
         if not stripped or stripped.startswith(("//", "(*", "module", "endmodule", "input")):
             continue
-        if re.match(r"assign unused\b", stripped):
+        if re.match(r"(assign|wire) unused\b", stripped):
             continue
         if re.match(r"(logic|wire|int)\b[^=]*;", stripped):
             continue  # a declaration: most of its mutants are none

@@ -49,11 +49,22 @@ def record(
         known = rows(campaign, folder)
         at = [i for i, one in enumerate(known) if all(one.get(k) == made[k] for k in key)]
         known[at[0] if at else len(known) : at[0] + 1 if at else len(known)] = [made]
-        lines = [",".join(made)]
-        lines += [",".join(_cell(one.get(name, "")) for name in made) for one in known]
-        _replace(folder / f"{campaign}.csv", "\n".join(lines) + "\n")
-        if folder == FOLDER:
-            summarise()
+        _write(campaign, list(made), known, folder)
+
+
+def forget(campaign: str, row: Mapping[str, str], folder: Path = FOLDER) -> None:
+    """Take a row out."""
+    with _locked(folder):
+        known = rows(campaign, folder)
+        _write(campaign, list(row), [one for one in known if one != dict(row)], folder)
+
+
+def _write(campaign: str, columns: Sequence[str], known: Sequence[Row], folder: Path) -> None:
+    lines = [",".join(columns)]
+    lines += [",".join(_cell(one.get(name, "")) for name in columns) for one in known]
+    _replace(folder / f"{campaign}.csv", "\n".join(lines) + "\n")
+    if folder == FOLDER:
+        summarise()
 
 
 def summarise(folder: Path = FOLDER, summary: Path = SUMMARY) -> None:
