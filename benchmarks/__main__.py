@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import emission, reference, rtl
+from benchmarks import emission, estimates, reference, rtl
 
-ALL = {"reference": reference.main, "rtl": rtl.main, "emission": emission.main}
+ALL = {
+    "reference": reference.main,
+    "rtl": rtl.main,
+    "emission": emission.main,
+    "estimates": estimates.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

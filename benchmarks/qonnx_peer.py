@@ -45,15 +45,19 @@ class QonnxPeer:
         return np.concatenate(made)
 
 
-def network() -> nn.Module:
-    """CNV with binary weights and activations; batch-norms that have seen data."""
-    model = cnv(1, 1).train()
-    for module in model.modules():
+def settled(
+    model: nn.Module, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0
+) -> nn.Module:
+    """An untrained model whose batch-norms and quantisers have seen random inputs.
+
+    Without that hardly anything of its input reaches its output, and there is little to compare.
+    """
+    for module in model.train().modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = None  # the mean of all that it sees
     with torch.no_grad():
         for _ in range(2):
-            model(torch.rand(32, 3, 32, 32))
+            model(torch.empty(32, *shape).uniform_(low, high))
     return model.eval()
 
 
@@ -78,7 +82,7 @@ def reference_rows() -> list[Row]:
     """
     x = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32)) / np.float32(256)
     images = x.astype(np.float32)
-    model = network()
+    model = settled(cnv(1, 1), (3, 32, 32))
     with tempfile.TemporaryDirectory() as folder:
         one, whole = (exported(model, batch, Path(folder)) for batch in (1, IMAGES))
         lowered = lower_onnx(one)

@@ -124,7 +124,12 @@ class Cost:
     estimated: Resources
     measured: Resources
     layers: Mapping[str, Mapping[str, Resources]]
-    """The same for every node: `estimated` and `measured`."""
+    """The same for every node: `estimated`, `low` and `high` (its band), and `measured`."""
+    low: Resources = dataclasses.field(default_factory=dict)
+    high: Resources = dataclasses.field(default_factory=dict)
+    """The band of the estimate: nine of ten networks stay within."""
+    extrapolating: tuple[str, ...] = ()
+    """What is beyond everything that the cost model was fitted to."""
 
 
 @dataclass(frozen=True, slots=True)

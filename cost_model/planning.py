@@ -16,7 +16,9 @@ from bitwright.models.errors import InputError
 from bitwright.models.graph import Graph, Plan, Target
 from bitwright.models.graph.streams import Sweep, is_streamed, streams
 
-USUAL_LUTS: dict[Target, int] = {"xc7": 20_000, "xcup": 20_000, "ecp5": 20_000, "ice40": 5_000}
+USUAL_LUTS: dict[Target, int] = {
+    "xc7": 20_000, "xcup": 20_000, "ecp5": 20_000, "ice40": 5_000, "gowin": 15_000,
+}  # fmt: skip
 """Look-up tables that a plan may take when nothing else is said: those of a small device."""
 
 _MOST_TRIES = 8  # of tightening a limit that the finished plan misses

@@ -19,17 +19,15 @@ from bitwright.models.graph import (
     Lookup,
     MaxPool,
     Node,
-    Plain,
     Plan,
     Requantize,
     SumPool,
     Threshold,
     Unrolled,
     Value,
-    decode,
     loading,
-    weight_width,
 )
+from bitwright.models.graph.positions import at_position, seen_at_position
 from bitwright.models.graph.streams import Block, Step, Sweep, latency, needs_memory
 from bitwright.rtl_tb.heads import begin, rom_instance, window
 from bitwright.rtl_tb.memory import (
@@ -77,9 +75,9 @@ def step_modules(
         assert isinstance(engine, Unrolled)
         seen = Value(source.name, (step.takes,), source.type)
         position = replace(
-            node, op=_dense(op), output=Value(node.name, (step.makes,), node.output.type)
+            node, op=at_position(op), output=Value(node.name, (step.makes,), node.output.type)
         )
-        reach = _seen(op, graph.intervals[source.name])
+        reach = seen_at_position(op, graph.intervals[source.name])
         return {module: write(position, seen, reach, module, engine.stages, True)}
     lanes, channels = step.takes, source.channels
     beat = Value(source.name, (lanes,), source.type)
@@ -91,27 +89,6 @@ def step_modules(
         part = replace(part, op=_for_lanes(op, lanes, channels))
     stages = engine.stages if isinstance(engine, Unrolled) else latency(node, engine)
     return {module: write(part, beat, _for_beat(reach, lanes), module, stages, True)}
-
-
-def _dense(op: Conv2d) -> Dense:
-    """The product at one position: of all taps, row by row, each with all its channels."""
-    matrix, groups = decode(op.weights), op.groups
-    taps, outputs = op.window.taps, len(op.bias) // groups
-    kernel = matrix.reshape(-1, taps, groups, outputs)  # channel of the group, tap, group, output
-    full = np.zeros((taps, groups, len(kernel), groups, outputs), np.int64)
-    for group in range(groups):
-        full[:, group, :, group] = kernel[:, :, group].transpose(1, 0, 2)
-    return Dense(
-        Plain(full.reshape(-1, groups * outputs), max(weight_width(op.weights), 2)), op.bias
-    )
-
-
-def _seen(op: Conv2d, x: Interval) -> Interval:
-    """What can reach each of the inputs of `_dense`."""
-    low, high = np.tile(x.low, op.window.taps), np.tile(x.high, op.window.taps)
-    if op.window.pads:
-        low, high = np.minimum(low, 0), np.maximum(high, 0)
-    return Interval(low, high)
 
 
 def _for_beat(reach: Interval, lanes: int) -> Interval:

@@ -288,7 +288,9 @@ def test_shifted_weights_of_a_convolution() -> None:
 
 
 def test_the_shape_of_images_is_channels_first() -> None:
-    with pytest.raises(InputError, match=r"fails at conv on an input of shape \(3, 6, 6, 4\)"):
+    with pytest.raises(
+        InputError, match=r"fails at conv on a batch of 3 examples of shape \(6, 6, 4\)"
+    ):
         lower(net(conv=conv()).eval(), (6, 6, 4))
 
 

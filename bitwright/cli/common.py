@@ -46,17 +46,19 @@ def labels_of(text: str | None) -> tuple[str, ...]:
 
 
 def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArray":
-    """The rows of a data file, quantised, and random vectors behind them."""
+    """The rows of a data file, quantised, and random vectors behind them.
+
+    Raises InputError as `arranged` and `load_rows`.
+    """
     import numpy as np
 
-    from bitwright.inputs import load_rows, random_vectors
+    from bitwright.inputs import arranged, load_rows, random_vectors
     from bitwright.models.graph import quantise
 
     random = random_vectors(graph, count)
     if data is None:
         return random
-    rows = load_rows(data).x
-    return np.concatenate([quantise(graph, rows.reshape(len(rows), -1)), random])
+    return np.concatenate([quantise(graph, arranged(graph, load_rows(data).x)), random])
 
 
 def design_in(graph: "Graph", folder: Path) -> "Design":

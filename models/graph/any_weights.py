@@ -94,15 +94,27 @@ def _needed(
             f"node {node.name} has {type(op.weights).__name__.lower()} weights, whose hardware "
             "follows from what they share: loadable weights are plain"
         )
-    x, width = values[node.inputs[0]].type, op.weights.width
-    weights = (-1, 1) if width == 1 else (IntType(width, True).min, IntType(width, True).max)
-    products = [a * b for a in (x.min, x.max) for b in weights]
-    terms = len(op.weights.values)  # of one output
-    low, high = 2 * terms * min(*products, 0), 2 * terms * max(*products, 0)
-    bias = int(np.abs(op.bias).max())
-    if bias > min(-low, high) // 2:
+    low, high = _sums(op.weights, values[node.inputs[0]].type)
+    bias, most = int(np.abs(op.bias).max()), bias_limit(op, values[node.inputs[0]].type)
+    if bias > most:
         raise GraphError(
             f"node {node.name} has a bias of {bias}, but a loadable one has at most "
-            f"{min(-low, high) // 2}, as much as its weights can add up to: give it more bits"
+            f"{most}, as much as its weights can add up to: give it more bits"
         )
-    return IntType.holding(low, high)
+    return IntType.holding(2 * low, 2 * high)
+
+
+def bias_limit(op: Dense | Conv2d, x: IntType) -> int:
+    """The largest magnitude of a bias that can be loaded, for inputs of type `x`."""
+    assert isinstance(op.weights, Plain)
+    low, high = _sums(op.weights, x)
+    return min(-low, high)
+
+
+def _sums(weights: Plain, x: IntType) -> tuple[int, int]:
+    """The least and largest sum of an output's products, whatever the weights."""
+    kind = IntType(weights.width, True)
+    legal = (-1, 1) if weights.width == 1 else (kind.min, kind.max)
+    products = [a * b for a in (x.min, x.max) for b in legal]
+    terms = len(weights.values)  # of one output
+    return terms * min(*products, 0), terms * max(*products, 0)

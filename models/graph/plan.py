@@ -28,8 +28,8 @@ from bitwright.models.graph.ops import (
 from bitwright.models.graph.products import products
 from bitwright.models.graph.types import IntType, Value
 
-Target = Literal["xc7", "xcup", "ecp5", "ice40"]
-"""Device families: Xilinx 7-series, Xilinx UltraScale+, Lattice ECP5, Lattice iCE40."""
+Target = Literal["xc7", "xcup", "ecp5", "ice40", "gowin"]
+"""Device families: Xilinx 7-series and UltraScale+, Lattice ECP5 and iCE40, Gowin GW2A."""
 
 TARGETS: tuple[Target, ...] = get_args(Target)
 
