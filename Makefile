@@ -13,10 +13,12 @@ VENV ?= .venv
 BIN ?= $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
+HOURS ?= 8
+SEED ?= 0
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy golden lint types links format clean
+.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy fuzz strangers mutate kills golden lint types links format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -46,6 +48,18 @@ bench-codecs: $(READY)  ## accuracy and LUTs of weight formats, into out/bench/c
 bench-accuracy: $(READY)  ## train what docs/results lacks (BITWRIGHT_DATA=folder of MNIST and CIFAR-10)
 	@$(BIN)/python -m benchmarks.accuracy
 	@$(BIN)/python -m benchmarks.accuracy_tables
+
+fuzz: $(READY)  ## random networks through oracle, reference, hls4ml and RTL (HOURS=8 SEED=0)
+	@$(BIN)/python -m trust fuzz --hours $(HOURS) --seed $(SEED)
+
+strangers: $(READY)  ## 100,000 damaged files through their loaders
+	@$(BIN)/python -m trust strangers
+
+mutate: $(READY)  ## mutants of the library cells, which the battery has to find (HOURS=8)
+	@$(BIN)/python -m trust mutate --hours $(HOURS)
+
+kills: $(READY)  ## kill a job at random moments, and look what is left
+	@$(BIN)/python -m trust kills
 
 golden: $(READY)  ## rewrite the golden files; read the difference before you commit it
 	@$(BIN)/python -m pytest -q --golden -m golden

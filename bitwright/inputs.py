@@ -1,6 +1,7 @@
 """What users hand in on the command line: rows of data, shapes; and random vectors for checks."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,16 @@ def load_rows(path: Path) -> Rows:
                 x, y = loaded["x"], loaded["y"] if "y" in loaded.files else None
     except FileNotFoundError:
         raise StorageError(f"data file {path} does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        MemoryError,
+        RuntimeError,  # a zip file's encryption or kind of compression
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise StorageError(
             f"data file {path} cannot be read ({error}): save it with numpy.savez(path, x=…, y=…)"
         ) from None

@@ -7,6 +7,7 @@
     extension.py     the layers that hls4ml does not have; their C++ is in nnet_*.h
     project.py       a folder that holds an hls4ml project
     simulation.py    that folder's C++ compiled and run, integers in and integers out
+    many.py          several projects in one program
     vendor.py        that folder's C++ synthesised, where a vendor's tool is installed
     programs.py      running other people's programs
 

@@ -6,6 +6,7 @@ lib/                           the hand-written cells that generated modules ins
 design.py, vectors.py          what was emitted, and its vectors as beats of a stream
 tools.py, verilate.py          the programs, and a design compiled with them
 bulk.py, sim/                  whole data sets through a compiled design
+many.py                        several designs in one model
 loading.py                     the words of weights that are loaded at run time
 redundant.py, faults.py        the design three times with a vote, and bits flipped in it
 proof.py                       adder graphs proven from their text, for all inputs

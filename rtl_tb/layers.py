@@ -88,12 +88,19 @@ def layer(
 def bit_planes(op: BitPlanes, node: Node, module: str, source: Value, streamed: bool) -> str:
     """The source text of a module that is only wiring, the same in every form."""
     width = source.type.width
-    picked = [f"data_i[{i * width + plane}]" for i in range(source.size) for plane in op.planes]
+    made = node.output.type.width
+    planes = op.planes[:made]  # no higher one can be set
+    zeros = [f"{made - len(planes)}'d0"] if made > len(planes) else []
+    picked = [
+        part
+        for i in range(source.size)
+        for part in (*(f"data_i[{i * width + plane}]" for plane in planes), *zeros)
+    ]
     dropped = [
         f"data_i[{i * width + bit}]"
         for i in range(source.size)
         for bit in range(width)
-        if bit not in op.planes
+        if bit not in planes
     ]
     return (
         f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)}\n"
@@ -180,11 +187,11 @@ def _adder_layer(
     lines += _unused(source, {i: width for i, _, width in inputs})
     for stage in range(1, stages + 1):
         lines.append(f"\n  // ===== Stage {stage} of {stages} =====")
-        for i in plan.adders[stage]:
+        for i in filter(names.is_read, plan.adders[stage]):
             adder = products.adders[i - products.inputs]
             lines.append(f"  {names.declare('wire', i)} = {names.sum(adder, i, stage)};")
         if stage < stages:
-            kept = plan.registers[stage]
+            kept = list(filter(names.is_read, plan.registers[stage]))
             lines += [f"  {names.declare('logic', i, stage)};" for i in kept]
             lines.append("  always_ff @(posedge clk_i) begin\n    if (enable) begin")
             lines += [f"      {names.at(i, stage + 1)} <= {names.at(i, stage)};" for i in kept]
@@ -252,14 +259,14 @@ class _Names:
         if end.source is None:
             return literal(end.constant, width)
         value = self._operand(end.source, end.shift, width, stage)
-        size = f"{width}'d{abs(end.constant)}"
+        sign = "-" if end.constant < 0 else ""
+        # A sum can fit where its constant alone does not: its lower bits are enough then.
+        size = f"{width}'d{abs(end.constant) % (1 << width)}"
         if end.negate:
-            return (
-                f"-({value})" if end.constant == 0 else f"{literal(end.constant, width)} - {value}"
-            )
+            return f"-({value})" if end.constant == 0 else f"{sign}{size} - {value}"
         if end.constant == 0:
             return value
-        return f"{value} {'-' if end.constant < 0 else '+'} {size}"
+        return f"{value} {sign or '+'} {size}"
 
     def type(self, i: int) -> tuple[bool, int]:
         """Whether value i can be negative, and the bits that hold it."""
@@ -268,6 +275,8 @@ class _Names:
     def _operand(self, i: int, shift: int, width: int, stage: int) -> str:
         # A size cast extends by the operand's own sign; after it every width is equal, so that
         # signed and unsigned operands can be mixed without surprises.
+        if not self.is_read(i):  # shifted beyond the result
+            return f"{width}'d0"
         name = self.at(i, stage)
         value = name if self.type(i)[1] == width else f"{width}'({name})"
         return f"({value} << {shift})" if shift else value

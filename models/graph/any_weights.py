@@ -11,6 +11,7 @@ from bitwright.models.graph.codecs import Plain
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import Conv2d, Dense, Node
 from bitwright.models.graph.ranges import Interval, output_interval
+from bitwright.models.graph.shapes import output_shape
 from bitwright.models.graph.types import IntType, Value
 
 
@@ -57,6 +58,7 @@ def widen_for_loading(graph: Graph, nodes: Collection[str]) -> Graph:
     made: list[Node] = []
     for node in graph.nodes:
         loaded = node.name in nodes
+        output_shape(node, [values[name] for name in node.inputs])  # or it cannot read them
         needed = _needed(values, intervals, node, loaded)
         kind = node.output.type
         # A loaded node gets just that type, so that another graph gets the same.
