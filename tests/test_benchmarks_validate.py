@@ -29,7 +29,7 @@ def test_no_network_is_in_the_fit() -> None:
 def test_errors() -> None:
     found = errors([(110, 100), (210, 200), (300, 300), (0, 0)])
     assert found["median_error"] == pytest.approx(0.025) and found["spearman"] == 1.0
-    assert errors([(1, 0)])["median_error"] == math.inf
+    assert errors([(1, 0), (2, 0), (3, 0)])["median_error"] == math.inf
     assert errors([(5, 5), (5, 5)])["spearman"] is None
 
 
