@@ -1,8 +1,9 @@
 """Whole networks that no number of the cost model was fitted to, and what Yosys counts of them.
 
 `python -m benchmarks.held_out make` trains or draws the networks that benchmarks/networks lacks and
-plans them, `measure` counts the cells of each layer, into cost_model/data/networks.csv, and `list`
-shows what is there. Weights and plans are kept as files, so that no estimate that changes, and no
+plans them, `measure` counts the cells of each layer, into cost_model/data/networks.csv, `simulate`
+compares their predicted cycles with Verilator's, into cost_model/data/cycles.csv, and `list` shows
+what is there. Weights and plans are kept as files, so that no estimate that changes, and no
 training that is run again, moves what was measured.
 
 The split: sample points (cost_model/sweep.py) are single operations with constants of their own
@@ -11,10 +12,13 @@ seeds; networks have other constants, shapes and plans, and no row of networks.c
 """
 
 import argparse
+import csv
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +40,26 @@ from bitwright.models.graph import (
     Plan,
     Target,
     Unrolled,
+    cycles,
     decode,
+    evaluate,
     load,
     load_plan,
     save,
     save_plan,
 )
 from bitwright.models.zoo import random_cnn, random_mlp
+from bitwright.rtl_tb import emit
+from bitwright.rtl_tb.bulk import build
 
 FOLDER = Path(__file__).parent / "networks"
 ROWS = DATA / "networks.csv"
+CYCLES = DATA / "cycles.csv"
+CYCLE_COLUMNS = (
+    "network", "verilator", "latency_predicted", "latency_simulated", "ii_predicted",
+    "ii_simulated", "vectors", "mismatches",
+)  # fmt: skip
+VECTORS = 24
 TARGETS: tuple[Target, ...] = ("xc7", "ecp5", "ice40", "gowin")
 LARGE = ("digits_w8a6", "digits_float", "jets_w6", "jets_w8", "mlp_jets", "mlp_large")
 """Measured last, and on the first two targets only: together they take an hour of a core each."""
@@ -392,10 +406,40 @@ def measure_all(names: Sequence[str], limits: Limits, clocks: bool) -> None:
     Console().print(f"{found.rows} rows measured, {found.left} left, {found.failed}")
 
 
+def simulate(names: Sequence[str]) -> None:
+    """Run the networks that cycles.csv lacks in Verilator, and compare cycles and every output."""
+    have = {row["network"] for row in cycle_rows()}
+    for network in networks():
+        if network.name in have or (names and network.name not in names):
+            continue
+        graph, plan = network.load()
+        kind, shape = graph.input.type, graph.input.shape
+        x = np.random.default_rng(0).integers(kind.min, kind.max, (VECTORS, *shape), endpoint=True)
+        predicted = cycles(graph, plan)
+        with tempfile.TemporaryDirectory() as folder:
+            simulator = build(emit(graph, plan, Path(folder) / "rtl"), Path(folder) / "sim")
+            found = simulator.verify(x, evaluate(graph, x))
+        row = (network.name, version("verilator"), predicted.latency, found.latency,
+               predicted.interval, found.interval, found.vectors, found.mismatches)  # fmt: skip
+        new = not CYCLES.is_file()
+        with CYCLES.open("a", newline="") as lines:
+            writer = csv.writer(lines, lineterminator="\n")
+            writer.writerows([CYCLE_COLUMNS, row] if new else [row])
+        Console().print(*row)
+
+
+def cycle_rows() -> list[dict[str, str]]:
+    """The rows of cycles.csv."""
+    if not CYCLES.is_file():
+        return []
+    with CYCLES.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
 def main() -> None:
-    """Make, measure, or list."""
+    """Make, measure, simulate, or list."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["make", "measure", "list"])
+    parser.add_argument("what", choices=["make", "measure", "simulate", "list"])
     parser.add_argument("names", nargs="*", help="some networks only")
     parser.add_argument("--target", action="append", default=[], help="some targets only")
     parser.add_argument("--jobs", type=int, default=None, help="processes at a time")
@@ -404,6 +448,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.what == "make":
         make(args.names)
+    elif args.what == "simulate":
+        simulate(args.names)
     elif args.what == "measure":
         measure_all(args.names, Limits(args.target, args.jobs, args.limit_minutes), args.clocks)
     else:
