@@ -82,7 +82,7 @@ def test_bad_networks(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--input-shape", "7"], "(3, 7)"),
+        (["--input-shape", "7"], "shape (7,)"),
         (["--input-shape", "eight"], "'eight'"),
         (["--input-shape", "0"], "'0'"),
         ([], "--input-shape"),

@@ -324,15 +324,18 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
 def test_names_become_legal_and_stay_apart(tmp_path: Path) -> None:
     """Reserved words, dots, other alphabets, two names that differ in case, very long ones."""
     names = ["module", "a.b/c", "A.B/C", "é", "x" * 300, "x" * 301, "1", "", "__init__", "a b"]
-    nodes, last = head(), "q"
-    for i, name in enumerate(names):
-        scale = "scale" if i % 2 else "coarse"
-        one = quant(f"t{i}", last, scale, "bits")
-        one.name, last = name, f"t{i}"
+    nodes, last = head(), ""
+    for i, name in enumerate(names):  # side by side: quantisers in a row become one
+        one = quant(f"t{i}", "q", "coarse", "bits")
+        one.name = name
         nodes.append(one)
+        if i:
+            nodes.append(helper.make_node("Add", [last, f"t{i}"], [f"s{i}"], name=f"plus{i}"))
+        last = f"s{i}" if i else "t0"
     made = model([*nodes, *tail(last)], extra=(constant("coarse", 0.5),))
     graph = lower_onnx(saved(made, tmp_path), name="endmodule; $finish").graph
-    assert len(graph.nodes) == len(names) + 1
+    quantised = [node.name for node in graph.nodes if node.inputs == ("q",)]
+    assert len(set(quantised)) == len(names)
     assert graph.name == "endmodule_finish"
 
 
