@@ -1,0 +1,191 @@
+"""The evaluator: a task of any kind to a row, the same wherever it runs.
+
+A row is plain JSON. Whatever goes wrong with one candidate becomes its row's "error", in a
+sentence, and never the end of the study.
+"""
+
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bitwright.cost_model import estimate, find_plan, make_plan
+from bitwright.models.errors import BitwrightError
+from bitwright.models.graph import (
+    Conv2d,
+    Dense,
+    Graph,
+    Plan,
+    decode,
+    save,
+    save_plan,
+    stored_bits,
+    weight_width,
+)
+from bitwright.search.candidate import Candidate, Task
+from bitwright.search.space import Space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bitwright.models.data import Dataset
+    from bitwright.models.lower import Lowered
+
+Row = dict[str, Any]
+
+
+def evaluate(message: Mapping[str, Any]) -> Row:
+    """What a task makes of itself. message: `space`, `folder`, `kind` and `candidate`, as JSON.
+
+    Every row has `seconds`; one that failed has `error`, the others what their kind says below.
+    """
+    began = time.perf_counter()
+    row: Row
+    try:
+        space = Space.from_dict(message["space"])
+        task = Task(message["kind"], Candidate.from_dict(message["candidate"]))
+        row = _KINDS[task.kind](space, task.candidate, Path(message["folder"]))
+    except BitwrightError as error:
+        row = {"error": str(error)}
+    except Exception as error:  # noqa: BLE001 - a candidate may fail in any way, the study goes on
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        told = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
+        row = {"error": f"{told} ({Path(where.filename).name}, line {where.lineno})"}
+    row["seconds"] = round(time.perf_counter() - began, 3)
+    return row
+
+
+def start_file(space: Space, candidate: Candidate, folder: Path) -> Path:
+    """Where the weights of the float network of a candidate's shape are."""
+    return folder / "starts" / f"{space.key(space.start_of(candidate))}.pt"
+
+
+def _start(space: Space, candidate: Candidate, folder: Path) -> Row:
+    """The float network: `accuracy` on held-out rows."""
+    from bitwright.search.network import train_start
+
+    file = folder / "starts" / f"{space.key(Task('start', candidate))}.pt"
+    done = train_start(space, candidate, file)
+    return {"accuracy": done.accuracy, "epochs": len(done.losses)}
+
+
+def _candidate(space: Space, candidate: Candidate, folder: Path) -> Row:
+    """A short training: `accuracy` on held-out rows, and what `hardware` says."""
+    from bitwright.search.network import search_data, started, train_candidate
+
+    model = started(space, candidate, start_file(space, candidate, folder))
+    done = train_candidate(space, candidate, model, space.training)
+    row, _, _ = hardware(space, candidate, model, search_data(space))
+    return {"epochs": len(done.losses), **row}
+
+
+def _final(space: Space, candidate: Candidate, folder: Path) -> Row:
+    """Trained in full with distillation: `accuracy` on held-out and `test_accuracy` on test rows.
+
+    Its folder, points/KEY, has weights.pt, graph/ and plan.json.
+    """
+    from bitwright.models.graph.storage import replaced_folder
+    from bitwright.search.network import (
+        float_network,
+        keep_state,
+        search_data,
+        started,
+        test_data,
+        train_candidate,
+    )
+
+    file = start_file(space, candidate, folder)
+    model = started(space, candidate, file)
+    teacher = float_network(space, space.start_of(candidate).candidate, file)
+    done = train_candidate(space, candidate, model, space.final, teacher)
+    row, lowered, plan = hardware(space, candidate, model, search_data(space))
+    row |= _tested(model, lowered, test_data(space))
+    point = point_folder(space, candidate, folder)
+    with replaced_folder(point, "weights.pt") as fresh:
+        keep_state(model, fresh / "weights.pt")
+        save(lowered.graph, fresh / "graph")
+        save_plan(plan, fresh / "plan.json")
+    return {"epochs": len(done.losses), **row}
+
+
+def point_folder(space: Space, candidate: Candidate, folder: Path) -> Path:
+    """Where a final point's weights, graph and plan are."""
+    return folder / "points" / space.key(Task("final", candidate))
+
+
+def hardware(
+    space: Space, candidate: Candidate, model: "nn.Module", data: "Dataset"
+) -> tuple[Row, "Lowered", Plan]:
+    """What a trained network is as integers and as hardware, and its graph and plan.
+
+    accuracy: of the integers, on the data's test rows. differing_decisions: from torch's there.
+    lut, ff, carry, dsp, bram, latency (cycles), latency_ns, interval, clock_mhz: estimated.
+    activation_bits: average over the hidden activations that layers read. stored_bits: of all
+    weights. nodes: the cost of each. layers: bits of each layer's weights and inputs, and the share
+    of weights that are zero. excess: by how much limits are exceeded.
+    """
+    from bitwright.models.lower import compare, lower
+
+    lowered = lower(model, data.x_train.shape[1:], labels=data.labels)
+    graph = lowered.graph
+    found = compare(model, lowered, data.x_test, data.y_test)
+    budget = space.budget
+    if candidate.interval == 1 and all(len(v.shape) == 1 for v in graph.values.values()):
+        plan = make_plan(graph, budget.target, budget.clock_mhz)
+    else:
+        rate = budget.clock_mhz * 1e6 / candidate.interval
+        plan = find_plan(graph, budget.target, budget.clock_mhz, target_fps=rate)
+    cost = estimate(graph, plan)
+    row: Row = {
+        "accuracy": found.accuracy_reference,
+        "differing_decisions": found.differing_decisions,
+        **cost.total.as_dict(),
+        "latency": cost.latency,
+        "latency_ns": round(cost.latency * 1e3 / budget.clock_mhz, 3),
+        "interval": cost.ii,
+        "clock_mhz": round(cost.clock_mhz, 2),
+        **bits(graph),
+        "nodes": {name: part.as_dict() for name, part in cost.nodes.items()},
+    }
+    row["excess"] = budget.excess(row)
+    return row, lowered, plan
+
+
+def bits(graph: Graph) -> Row:
+    """The bits of a graph: `activation_bits`, `stored_bits` and `layers`, as `hardware` says."""
+    layers: dict[str, Any] = {}
+    activations, width, stored = 0, 0, 0
+    for node in graph.nodes:
+        if not isinstance(node.op, Dense | Conv2d):
+            continue
+        source = graph.values[node.inputs[0]]
+        weights = decode(node.op.weights)
+        stored += stored_bits(node.op.weights)
+        if source.name != graph.input.name:
+            activations += source.size
+            width += source.size * source.type.width
+        layers[node.name] = {
+            "weight_bits": weight_width(node.op.weights),
+            "input_bits": source.type.width,
+            "weights": int(weights.size),
+            "zero": round(float((weights == 0).mean()), 4),
+        }
+    return {
+        "activation_bits": round(width / activations, 4) if activations else 0.0,
+        "stored_bits": stored,
+        "layers": layers,
+    }
+
+
+def _tested(model: "nn.Module", lowered: "Lowered", data: "Dataset") -> Row:
+    from bitwright.models.lower import compare
+
+    found = compare(model, lowered, data.x_test, data.y_test)
+    return {
+        "test_accuracy": found.accuracy_reference,
+        "test_differing_decisions": found.differing_decisions,
+    }
+
+
+_KINDS = {"start": _start, "candidate": _candidate, "final": _final}
