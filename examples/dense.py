@@ -20,7 +20,7 @@ from typing import Any
 
 from brevitas import nn as qnn
 from brevitas.inject.enum import ScalingImplType
-from brevitas.quant import Int8Bias
+from brevitas.quant import Int16Bias
 from brevitas.quant.fixed_point import (
     Int8ActPerTensorFixedPoint,
     Int8WeightPerChannelFixedPoint,
@@ -77,7 +77,7 @@ def layer(inputs: int, outputs: int, bits: int, codec: str, last: bool) -> nn.Mo
     """A dense layer; the last one has a bias of integers."""
     shape: dict[str, Any] = {"in_features": inputs, "out_features": outputs, "bias": last}
     if last:
-        shape["bias_quant"] = Int8Bias
+        shape["bias_quant"] = Int16Bias
     if codec == "codebook":
         return CodebookLinear(codebooks=Codebooks(bits, entry_bits=bits + 1), **shape)
     if codec == "power":

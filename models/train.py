@@ -179,7 +179,7 @@ def train(
             if patience is not None and epoch - best.epochs >= patience and best.state:
                 break
             masks = {
-                path: _mask(weight, share)
+                path: magnitude_mask(weight, share)
                 for (path, weight) in pruned.items()
                 if (share := _sparsity_now(recipe, path, epoch)) > 0
             }
@@ -389,7 +389,7 @@ def _sparsity_now(recipe: Recipe, path: str, epoch: int) -> float:
     return float(recipe.sparsity[path] * (1 - (1 - part) ** 3))
 
 
-def _mask(weight: torch.Tensor, share: float) -> torch.Tensor:
+def magnitude_mask(weight: torch.Tensor, share: float) -> torch.Tensor:
     """1 for the weights to keep: all but the given share of smallest magnitude."""
     smallest = weight.detach().abs().flatten().argsort(stable=True)[: round(share * weight.numel())]
     mask = torch.ones(weight.numel(), device=weight.device)

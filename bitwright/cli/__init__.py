@@ -7,7 +7,7 @@ the standard output, as tables or with --json as JSON alone; everything else to 
 from bitwright.cli.app import add, app, main
 from bitwright.cli.bottleneck import bottleneck
 from bitwright.cli.cost import estimate, synth
-from bitwright.cli.explore import explore
+from bitwright.cli.explore import explore, report
 from bitwright.cli.hls import hls
 from bitwright.cli.lower import lower
 from bitwright.cli.options import Backend, Form, Target
@@ -19,5 +19,18 @@ from bitwright.cli.train import train
 __all__ = ["Backend", "Form", "Target", "app", "main"]
 
 # In the order in which --help lists them.
-for command in (train, lower, plan, estimate, hls, rtl, verify, synth, run, bottleneck, explore):
+for command in (
+    train,
+    lower,
+    plan,
+    estimate,
+    hls,
+    rtl,
+    verify,
+    synth,
+    run,
+    bottleneck,
+    explore,
+    report,
+):
     add(command)

@@ -83,6 +83,32 @@ def explore(
     show(result, as_json, summary(rows, asked), following)
 
 
+def report(
+    study: Annotated[Path, typer.Argument(help="Folder of a study, or its study.db.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="File of the page.", show_default="report.html there"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a study as one HTML page: the Pareto front, every network, how to have it again.
+
+    The page needs nothing else and no network. A study that is still running can be shown too.
+
+    Examples:
+      bitwright report out/explore/digits
+    """
+    from bitwright.report import write_text
+    from bitwright.search.page import PAGE, page
+    from bitwright.search.study import read_study
+
+    with read_study(study) as found:
+        text = page(found, str(study if study.is_file() else study / "study.db"))
+        file = out or found.folder / PAGE
+    write_text(text, file)
+    show({"page": file}, as_json, f"page: {file}")
+
+
 def _executor(folder: Path, workers: int, cluster: str | None, told: list[str]) -> "Executor":
     from bitwright.models.errors import InputError
     from bitwright.search.executors import LocalExecutor
@@ -96,4 +122,8 @@ def _executor(folder: Path, workers: int, cluster: str | None, told: list[str]) 
             raise InputError(f"resource {text!r}: give a name and an amount, licence=1") from None
     if cluster is None:
         return LocalExecutor(folder, workers, resources=resources)
-    raise InputError("no cluster yet")
+    if resources:
+        raise InputError("workers of a cluster say themselves what they have: leave --resource out")
+    from bitwright.search.cluster import DaskExecutor
+
+    return DaskExecutor(cluster)

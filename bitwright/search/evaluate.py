@@ -7,11 +7,12 @@ sentence, and never the end of the study.
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitwright.cost_model import estimate, find_plan, make_plan
-from bitwright.models.errors import BitwrightError
+from bitwright.models.errors import BitwrightError, InputError
 from bitwright.models.graph import (
     Conv2d,
     Dense,
@@ -36,7 +37,7 @@ Row = dict[str, Any]
 
 
 def evaluate(message: Mapping[str, Any]) -> Row:
-    """What a task makes of itself. message: `space`, `folder`, `kind` and `candidate`, as JSON.
+    """What a task makes of itself. message: as `explore` sends it, JSON.
 
     Every row has `seconds`; one that failed has `error`, the others what their kind says below.
     """
@@ -45,7 +46,10 @@ def evaluate(message: Mapping[str, Any]) -> Row:
     try:
         space = Space.from_dict(message["space"])
         task = Task(message["kind"], Candidate.from_dict(message["candidate"]))
-        row = _KINDS[task.kind](space, task.candidate, Path(message["folder"]))
+        if space.context(task.kind) != message["context"]:
+            raise InputError(f"{space.model} has changed meanwhile: explore again")
+        here = Place(Path(message["folder"]), message["key"], message["start"])
+        row = _KINDS[task.kind](space, task.candidate, here)
     except BitwrightError as error:
         row = {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - a candidate may fail in any way, the study goes on
@@ -56,31 +60,44 @@ def evaluate(message: Mapping[str, Any]) -> Row:
     return row
 
 
-def start_file(space: Space, candidate: Candidate, folder: Path) -> Path:
-    """Where the weights of the float network of a candidate's shape are."""
-    return folder / "starts" / f"{space.key(space.start_of(candidate))}.pt"
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a task leaves things: the study's folder, its key, and that of its float network."""
+
+    folder: Path
+    key: str
+    start_key: str
+
+    @property
+    def start(self) -> Path:
+        """The weights of the float network."""
+        return self.folder / "starts" / f"{self.start_key}.pt"
+
+    @property
+    def point(self) -> Path:
+        """The folder of a final point: its weights, graph and plan."""
+        return self.folder / "points" / self.key
 
 
-def _start(space: Space, candidate: Candidate, folder: Path) -> Row:
+def _start(space: Space, candidate: Candidate, here: Place) -> Row:
     """The float network: `accuracy` on held-out rows."""
     from bitwright.search.network import train_start
 
-    file = folder / "starts" / f"{space.key(Task('start', candidate))}.pt"
-    done = train_start(space, candidate, file)
+    done = train_start(space, candidate, here.start)
     return {"accuracy": done.accuracy, "epochs": len(done.losses)}
 
 
-def _candidate(space: Space, candidate: Candidate, folder: Path) -> Row:
+def _candidate(space: Space, candidate: Candidate, here: Place) -> Row:
     """A short training: `accuracy` on held-out rows, and what `hardware` says."""
     from bitwright.search.network import search_data, started, train_candidate
 
-    model = started(space, candidate, start_file(space, candidate, folder))
+    model = started(space, candidate, here.start)
     done = train_candidate(space, candidate, model, space.training)
     row, _, _ = hardware(space, candidate, model, search_data(space))
     return {"epochs": len(done.losses), **row}
 
 
-def _final(space: Space, candidate: Candidate, folder: Path) -> Row:
+def _final(space: Space, candidate: Candidate, here: Place) -> Row:
     """Trained in full with distillation: `accuracy` on held-out and `test_accuracy` on test rows.
 
     Its folder, points/KEY, has weights.pt, graph/ and plan.json.
@@ -95,23 +112,23 @@ def _final(space: Space, candidate: Candidate, folder: Path) -> Row:
         train_candidate,
     )
 
-    file = start_file(space, candidate, folder)
-    model = started(space, candidate, file)
-    teacher = float_network(space, space.start_of(candidate).candidate, file)
+    model = started(space, candidate, here.start)
+    teacher = float_network(space, space.start_of(candidate).candidate, here.start)
     done = train_candidate(space, candidate, model, space.final, teacher)
     row, lowered, plan = hardware(space, candidate, model, search_data(space))
     row |= _tested(model, lowered, test_data(space))
-    point = point_folder(space, candidate, folder)
-    with replaced_folder(point, "weights.pt") as fresh:
+    with replaced_folder(here.point, "weights.pt") as fresh:
         keep_state(model, fresh / "weights.pt")
         save(lowered.graph, fresh / "graph")
         save_plan(plan, fresh / "plan.json")
     return {"epochs": len(done.losses), **row}
 
 
-def point_folder(space: Space, candidate: Candidate, folder: Path) -> Path:
-    """Where a final point's weights, graph and plan are."""
-    return folder / "points" / space.key(Task("final", candidate))
+def _tables(space: Space, candidate: Candidate, here: Place) -> Row:
+    """What the integer program of a shape chooses from; see `tables.py`."""
+    from bitwright.search.tables import measure_tables
+
+    return measure_tables(space, candidate, here.start)
 
 
 def hardware(
@@ -188,4 +205,4 @@ def _tested(model: "nn.Module", lowered: "Lowered", data: "Dataset") -> Row:
     }
 
 
-_KINDS = {"start": _start, "candidate": _candidate, "final": _final}
+_KINDS = {"start": _start, "candidate": _candidate, "tables": _tables, "final": _final}

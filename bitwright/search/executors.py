@@ -173,7 +173,10 @@ def _ask(process: "subprocess.Popen[str]", message: str) -> Row | None:
     except OSError:
         answer = ""
     if not answer.endswith("\n"):
-        process.kill()
+        try:
+            process.wait(timeout=5)  # it has closed its output: it is ending, in its own way
+        except subprocess.TimeoutExpired:
+            process.kill()
         return None
     row: Row = json.loads(answer)
     return row

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bitwright.models.errors import InputError
 from bitwright.search.candidate import Task
 from bitwright.search.executors import Executor, Needs
-from bitwright.search.methods import METHODS, Handle, Method, finalists
+from bitwright.search.methods import METHODS, Handle, Method, Note, finalists
 from bitwright.search.space import Space
 from bitwright.search.study import Study, open_study
 
@@ -16,6 +16,7 @@ Watch = Callable[["State"], None]
 """Told whenever something has changed, and now and then."""
 
 _PAUSE_S = 0.5
+_PACKAGES = ("bitwright", "torch", "brevitas", "numpy", "scipy")
 
 
 @dataclass
@@ -46,6 +47,8 @@ class State:
         self.evaluated: list[dict[str, Any]] = []
         """Rows that were made in this run, and not found."""
         self.methods: list[_Running] = []
+        self.notes: list[str] = []
+        """What methods want people to know."""
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -78,20 +81,35 @@ def explore(
     """
     with open_study(folder) as study:
         study.remember("space", space.as_dict())
+        study.remember("versions", {name: version(name) for name in _PACKAGES})
         driver = _Driver(State(space, study, executor), study.rows(), watch)
         driver.run([(name, methods[name](space)) for name in space.search.methods])
         told = [(task.candidate, row) for task, row in driver.state.candidates()]
         driver.run([("final", finalists(space, told))])
-        if not driver.state.rows:
-            raise InputError("the space proposes no candidate at all: look at its [vary]")
+        study.remember("notes", driver.state.notes)
+
+
+def evaluate_one(space: Space, folder: Path, executor: Executor, task: Task) -> Mapping[str, Any]:
+    """The row of one task, which is entered in the study; found there if it is known.
+
+    Raises as `explore`.
+    """
+
+    def chosen() -> Method:
+        yield task
+
+    with open_study(folder) as study:
+        driver = _Driver(State(space, study, executor), study.rows(), lambda state: None)
+        driver.run([("chosen", chosen())])
+        return driver.state.rows[space.key(task)]
 
 
 class _Driver:
     def __init__(self, state: State, known: dict[str, dict[str, Any]], watch: Watch) -> None:
         self.state, self._known, self._watch = state, known, watch
+        self._space = state.space.as_dict()
         self._behind: dict[str, list[str]] = {}
         """Tasks that wait for a float network, by its key."""
-        self._room = 2 * state.executor.slots  # a worker never waits for the next proposal
 
     def run(self, methods: list[tuple[str, Method]]) -> None:
         running = [_Running(name, method) for name, method in methods]
@@ -99,7 +117,8 @@ class _Driver:
         state.methods += running
         while True:
             for one in running:
-                while one.ready and len(state.running) < self._room:
+                # Twice the slots: a worker never waits for the next proposal.
+                while one.ready and len(state.running) < 2 * state.executor.slots:
                     self._step(one)
             self._watch(state)
             if not state.running:
@@ -121,6 +140,8 @@ class _Driver:
             return
         if isinstance(said, Handle):
             one.waits = said
+        elif isinstance(said, Note):
+            self.state.notes.append(said.text)
         else:
             one.answer = self._propose(said, one.name)
 
@@ -156,7 +177,9 @@ class _Driver:
                 return
         state.running[key] = task
         message = {"key": key, "kind": task.kind, "candidate": task.candidate.as_dict()}
-        message |= {"space": state.space.as_dict(), "folder": str(state.study.folder.resolve())}
+        message |= {"space": self._space, "folder": str(state.study.folder.resolve())}
+        message["context"] = state.space.contexts[task.kind]
+        message["start"] = state.space.key(state.space.start_of(task.candidate))
         needs: Needs = state.space.search.needs
         state.executor.submit(key, message, needs)
 

@@ -15,7 +15,7 @@ from typing import Any
 from bitwright.models.errors import InputError
 from bitwright.search.candidate import Candidate, Scalar, Task
 from bitwright.search.front import front, price, spread
-from bitwright.search.space import Space
+from bitwright.search.space import Dimension, Space
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +26,14 @@ class Handle:
     row: Mapping[str, Any] | None = None
 
 
-Method = Generator[Task | Handle, Any, None]
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that people should know, such as a budget that nothing fits."""
+
+    text: str
+
+
+Method = Generator[Task | Handle | Note, Any, None]
 
 
 def uniform(space: Space) -> Method:
@@ -120,4 +127,53 @@ def finalists(space: Space, rows: list[tuple[Candidate, Mapping[str, Any]]]) -> 
         yield Task("final", candidate)
 
 
-METHODS = {"uniform": uniform, "pareto": pareto}
+def ilp(space: Space) -> Method:
+    """Integer programs on tables of sensitivity and cost, at prices from the least to the most.
+
+    `trials` networks over all shapes. A budget that no network of a shape fits is explained.
+    """
+    from bitwright.search.program import Program
+
+    shapes = list(space.shapes())
+    waiting = []
+    for shape in shapes:
+        handle = yield Task("tables", space.candidate(shape))
+        waiting.append((shape, handle))
+    each = max(space.search.trials // len(shapes), 1)
+    proposed = set()
+    for shape, handle in waiting:
+        row = yield handle
+        told = ", ".join(f"{d.name} {shape[d.name]}" for d in _shaping(space)) or "this shape"
+        if "error" in row:
+            yield Note(f"ilp, {told}: {row['error']}")
+            continue
+        program = Program(space, shape, row)
+        limits = space.budget.limits
+        reach = program.prices(limits)
+        if reach is None:
+            yield Note(f"ilp, {told}: {program.explain(limits)}")
+            continue
+        low, high = max(reach[0], 1.0), max(reach[1], 1.0)
+        for i in range(each):
+            price = low * (high / low) ** (i / max(each - 1, 1))
+            found = program.solve(limits, price * (1 + 1e-6))
+            if found is not None and (candidate := space.candidate(found.chosen)) not in proposed:
+                proposed.add(candidate)
+                yield Task("candidate", candidate)
+
+
+def _shaping(space: Space) -> list[Dimension]:
+    return [d for d in space.dimensions if d.name not in space.precision and len(d.choices) > 1]
+
+
+def differentiable(space: Space) -> Method:
+    """Learned bits under the differentiable cost, of every shape, one network for each pressure.
+
+    Every weight and activation begins with ample bits, and keeps what the loss pays for.
+    """
+    for shape in space.shapes():
+        for pressure in space.search.pressures:
+            yield Task("candidate", space.candidate(shape, pressure))
+
+
+METHODS = {"uniform": uniform, "pareto": pareto, "ilp": ilp, "differentiable": differentiable}

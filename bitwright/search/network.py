@@ -13,6 +13,8 @@ from torch.nn import functional
 from bitwright.models.data import Dataset, held_out, stratified_rows
 from bitwright.models.data_files import load_dataset, own_file
 from bitwright.models.errors import StorageError
+from bitwright.models.layers import learn_bits
+from bitwright.models.layers.learned import cost
 from bitwright.models.lower import load_model
 from bitwright.models.train import Loss, Recipe, Trained, cross_entropy, train
 from bitwright.search.candidate import Candidate
@@ -28,10 +30,11 @@ def build(space: Space, candidate: Candidate, seed: int | None = None) -> nn.Mod
     arguments |= {k: list(v) if isinstance(v, tuple) else v for k, v in candidate.arguments}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(space.search.seed if seed is None else seed)
-        return load_model(space.model, arguments=arguments)
+        model = load_model(space.model, arguments=arguments)
+        return learn_bits(model) if candidate.pressure else model
 
 
-def weighted(model: nn.Module) -> dict[str, nn.Module]:
+def weighted(model: nn.Module) -> dict[str, Any]:
     """The layers with weights, by path, in order."""
     layers = (nn.Linear, nn.Conv1d, nn.Conv2d)
     return {path: m for path, m in model.named_modules() if isinstance(m, layers)}
@@ -134,6 +137,20 @@ def distilled(teacher: nn.Module) -> Loss:
     return loss
 
 
+def pressed(loss: Loss, pressure: float) -> Loss:
+    """A loss and the differentiable cost, as a share of what it was at first."""
+    first: float | None = None
+
+    def both(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        nonlocal first
+        lost = loss(model, x, y)
+        spent = cost(model)
+        first = float(spent) if first is None else first
+        return lost + pressure * spent / first
+
+    return both
+
+
 def recipe_of(base: Recipe, candidate: Candidate) -> Recipe:
     """With the candidate's pruning."""
     return replace(base, sparsity={path: s for path, s in candidate.sparsity if s > 0})
@@ -149,6 +166,8 @@ def train_candidate(
     """Train a candidate's network in place, on the rows and by the rules of the search."""
     loss = cross_entropy if teacher is None else distilled(teacher)
     patience: int | None = space.search.patience
+    if candidate.pressure:
+        loss, patience = pressed(loss, candidate.pressure), None
     return train(
         model, search_data(space), recipe_of(base, candidate), loss=loss, patience=patience
     )

@@ -54,7 +54,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-METHODS = ("uniform", "pareto")
+METHODS = ("uniform", "pareto", "ilp", "differentiable")
 _TABLES = ("arguments", "vary", "sparsity", "budget", "training", "start", "final", "search")
 
 
@@ -73,7 +73,7 @@ class Search:
 
     methods: tuple[str, ...] = ("uniform", "pareto")
     trials: int = 40
-    pressures: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
+    pressures: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     seed: int = 0
     finalists: int = 6
     held_out: float = 0.2

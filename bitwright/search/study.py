@@ -135,10 +135,11 @@ class Study:
             )
 
     def collect(self) -> int:
-        """Take the rows that workers left in files; how many."""
+        """Take the rows of known tasks that workers left in files; how many."""
         taken = 0
+        known = {key for (key,) in self._db.execute("SELECT key FROM tasks")}
         for file in sorted((self.folder / "rows").glob("*.json")):
-            row = read_row(file)
+            row = read_row(file) if file.stem in known else None
             if row is not None:
                 self.complete(file.stem, row)
                 taken += 1
