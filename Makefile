@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test bench bench-subbit bench-codecs bench-accuracy golden lint types format clean
+.PHONY: help demo test bench bench-subbit bench-codecs bench-accuracy bench-search golden lint types format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ bench-codecs: $(READY)  ## accuracy and LUTs of weight formats, into out/bench/c
 bench-accuracy: $(READY)  ## train what docs/results lacks (BITWRIGHT_DATA=folder of MNIST and CIFAR-10)
 	@$(BIN)/python -m benchmarks.accuracy
 	@$(BIN)/python -m benchmarks.accuracy_tables
+
+bench-search: $(READY)  ## MNIST, UNSW-NB15 and jets: fronts against uniform precision, into docs/results/search.json
+	@$(BIN)/python -m benchmarks.search
 
 golden: $(READY)  ## rewrite the golden files; read the difference before you commit it
 	@$(BIN)/python -m pytest -q --golden -m golden

@@ -1,10 +1,16 @@
-"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] [images]."""
+"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] …"""
 
 import sys
 
-from benchmarks import images, reference, rtl
+from benchmarks import images, reference, rtl, search_scheduler
 
-ALL = {"reference": reference.main, "rtl": rtl.main, "images": images.main}
+ALL = {
+    "reference": reference.main,
+    "rtl": rtl.main,
+    "images": images.main,
+    "search_scheduler": search_scheduler.main,
+}
+
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

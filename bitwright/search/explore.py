@@ -164,8 +164,8 @@ class _Driver:
     def _submit(self, key: str, task: Task) -> None:
         """Now, or behind the float network that the task starts from."""
         state = self.state
+        start = state.space.start_of(task.candidate)
         if task.kind != "start":
-            start = state.space.start_of(task.candidate)
             row = self._propose(start, None).row
             if row is None:
                 self._behind.setdefault(state.space.key(start), []).append(key)
@@ -179,7 +179,7 @@ class _Driver:
         message = {"key": key, "kind": task.kind, "candidate": task.candidate.as_dict()}
         message |= {"space": self._space, "folder": str(state.study.folder.resolve())}
         message["context"] = state.space.contexts[task.kind]
-        message["start"] = state.space.key(state.space.start_of(task.candidate))
+        message["start"] = state.space.key(start)
         needs: Needs = state.space.search.needs
         state.executor.submit(key, message, needs)
 

@@ -149,7 +149,7 @@ class Space:
                 chosen[name] = value
         return chosen
 
-    @property
+    @cached_property
     def ample(self) -> dict[str, Scalar]:
         """The largest number, or the first word, of every dimension; nothing pruned or folded."""
         return {
