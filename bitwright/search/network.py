@@ -162,10 +162,15 @@ def train_candidate(
     model: nn.Module,
     base: Recipe,
     teacher: nn.Module | None = None,
+    patience: int | None = None,
 ) -> Trained:
-    """Train a candidate's network in place, on the rows and by the rules of the search."""
+    """Train a candidate's network in place, on the rows and by the rules of the search.
+
+    teacher: a float network whose scores are half of what is learned. patience: the search's
+    without.
+    """
     loss = cross_entropy if teacher is None else distilled(teacher)
-    patience: int | None = space.search.patience
+    patience = patience or space.search.patience
     if candidate.pressure:
         loss, patience = pressed(loss, candidate.pressure), None
     return train(
