@@ -13,10 +13,12 @@ VENV ?= .venv
 BIN ?= $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
+HOURS ?= 8
+SEED ?= 0
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test bench bench-subbit bench-codecs bench-accuracy bench-search golden lint types format clean
+.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy bench-search fuzz strangers mutate kills golden lint types links format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -27,8 +29,15 @@ demo: $(READY)  ## train a small network, prove it as HLS and RTL, and tell its 
 test: lint  ## lint and types, then every test (PYTEST='-k name' selects)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST)
 
+docs: links  ## build the documentation, build/site/index.html; warnings are errors
+# --quiet would hide warnings from --strict too.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build 2>build/docs.log || { cat build/docs.log >&2; exit 1; }
+
 bench: $(READY)  ## measure the speeds and write out/bench/*.json
 	@$(BIN)/python -m benchmarks
+
+bench-conv: $(READY)  ## convolutional networks in HLS and RTL, and CNV's speed, into out/bench/conv.json
+	@$(BIN)/python -m benchmarks.conv
 
 bench-subbit: $(READY)  ## LUTs of tiled weights and minifloats, into out/bench/subbit.json
 	@$(BIN)/python -m benchmarks.subbit
@@ -43,6 +52,18 @@ bench-accuracy: $(READY)  ## train what docs/results lacks (BITWRIGHT_DATA=folde
 bench-search: $(READY)  ## MNIST, UNSW-NB15 and jets: fronts against uniform precision, into docs/results/search.json
 	@$(BIN)/python -m benchmarks.search
 
+fuzz: $(READY)  ## random networks through oracle, reference, hls4ml and RTL (HOURS=8 SEED=0)
+	@$(BIN)/python -m trust fuzz --hours $(HOURS) --seed $(SEED)
+
+strangers: $(READY)  ## 100,000 damaged files through their loaders
+	@$(BIN)/python -m trust strangers
+
+mutate: $(READY)  ## mutants of the library cells, which the battery has to find (HOURS=8)
+	@$(BIN)/python -m trust mutate --hours $(HOURS)
+
+kills: $(READY)  ## kill a job at random moments, and look what is left
+	@$(BIN)/python -m trust kills
+
 golden: $(READY)  ## rewrite the golden files; read the difference before you commit it
 	@$(BIN)/python -m pytest -q --golden -m golden
 
@@ -51,13 +72,15 @@ lint: $(READY)  ## formatting, lint rules and strict types
 	@$(BIN)/ruff check --quiet .
 	@$(MAKE) types
 
-# mypy cannot see through an editable install of mapped folders, and would check only a part without
-# a word: it runs where the package is laid out as links to the real files.
-types: $(READY)
-	@rm -rf build/typing && mkdir -p build/typing/bitwright
-	@ln -s $(patsubst %,../../../%,$(wildcard bitwright/*) $(ROOMS)) build/typing/bitwright/
+# mypy and the documentation cannot see through an editable install of mapped folders, and would miss
+# a part without a word: both look where the package is laid out as links to the real files.
+types: links
 	@cd build/typing && $(abspath $(BIN))/mypy --no-error-summary --config-file $(CURDIR)/pyproject.toml \
 		--cache-dir $(CURDIR)/.mypy_cache -p bitwright
+
+links: $(READY)
+	@rm -rf build/typing && mkdir -p build/typing/bitwright
+	@ln -s $(patsubst %,../../../%,$(wildcard bitwright/*) $(ROOMS)) build/typing/bitwright/
 
 format: $(READY)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format --quiet .

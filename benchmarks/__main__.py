@@ -1,16 +1,16 @@
-"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] …"""
+"""Run every benchmark, or those named: python -m benchmarks [reference] [rtl] [emission]."""
 
 import sys
 
-from benchmarks import images, reference, rtl, search_scheduler
+from benchmarks import emission, estimates, reference, rtl, search_scheduler
 
 ALL = {
     "reference": reference.main,
     "rtl": rtl.main,
-    "images": images.main,
+    "emission": emission.main,
+    "estimates": estimates.main,
     "search_scheduler": search_scheduler.main,
 }
-
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

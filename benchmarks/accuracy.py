@@ -20,7 +20,7 @@ from rich.console import Console
 from torch import nn
 from typing_extensions import assert_never
 
-from bitwright.cost_model import estimate, find_plan, make_plan
+from bitwright.cost_model import estimate, find_plan, unrolled_plan
 from bitwright.models.checkpoints import save_tensors
 from bitwright.models.data import Dataset
 from bitwright.models.data_files import load_dataset
@@ -146,7 +146,7 @@ def cost(model: nn.Module, data: Dataset) -> dict[str, object]:
     """LUTs, memory blocks and cycles by the cost model."""
     graph = lower(model, data.x_test.shape[1:]).graph
     if all(len(value.shape) == 1 for value in graph.values.values()):
-        plan = make_plan(graph, TARGET)
+        plan = unrolled_plan(graph, TARGET)
     else:
         plan = find_plan(graph, TARGET, CLOCK_MHZ, target_fps=CLOCK_MHZ * 1e6 / CYCLES)
     found = estimate(graph, plan)

@@ -20,7 +20,7 @@ from brevitas.quant.float import Fp8e4m3WeightPerTensorFloat
 from torch import nn
 
 from benchmarks.row import FOLDER
-from bitwright.cost_model import estimate, make_plan
+from bitwright.cost_model import estimate, unrolled_plan
 from bitwright.models.data import Dataset, digits
 from bitwright.models.graph import Dense, stored_bits
 from bitwright.models.layers import CodebookLinear, Codebooks, PowerGrid, PowerLinear
@@ -99,7 +99,7 @@ def row(name: str, bits: int, layer: Layer, data: Dataset) -> dict[str, object]:
         graph = lowered.graph
         accuracies.append(result.accuracy_reference)
         differing += result.differing
-        luts.append(round(estimate(graph, make_plan(graph, TARGET)).total.lut))
+        luts.append(round(estimate(graph, unrolled_plan(graph, TARGET)).total.lut))
         ops = (node.op for node in graph.nodes)
         stored.append(sum(stored_bits(op.weights) for op in ops if isinstance(op, Dense)))
     return {

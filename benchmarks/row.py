@@ -20,17 +20,18 @@ class Row:
     against: str
     ratio: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.name:36} {self.value:14,.3f} {self.unit:14} {self.ratio:8.3f} x {self.against}"
+        )
+
 
 def write(name: str, rows: list[Row]) -> None:
     """Store rows as out/bench/<name>.json and print them."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    for row in rows:
-        print(
-            f"{row.name:32} {row.value:14,.3f} {row.unit:14} {row.ratio:8.3f} x {row.against}",
-            flush=True,
-        )
+    print(*rows, sep="\n", flush=True)
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:

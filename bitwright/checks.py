@@ -19,7 +19,7 @@ from bitwright.rtl_tb import Design, bulk, emit
 from bitwright.rtl_tb.bench import BenchResult, run_bench
 
 if TYPE_CHECKING:
-    from bitwright.hls import Project
+    from bitwright.hls import IoType, Project
     from bitwright.rtl_tb import Form
 
 FORMS: Mapping[str, "Form"] = {"rtl": "adder_graph", "rtl_plain": "plain"}
@@ -40,7 +40,7 @@ _PAUSED_CYCLES, _CONTROL_CYCLES, _BENCH_CYCLES = 1_000_000, 1_000_000, 200_000
 def check_hls(project: "Project", x: IntArray, expected: IntArray) -> Engine:
     """The C simulation of an hls4ml project against expected outputs, all of them."""
     differs = (hls.simulate(project, x) != expected).reshape(len(x), -1).any(axis=1)
-    return Engine(len(x), int(differs.sum()))
+    return Engine(len(x), int(differs.sum()), io=project.io)
 
 
 def check_rtl(simulator: bulk.Simulator, x: IntArray, expected: IntArray) -> Engine:
@@ -61,12 +61,13 @@ def check_controls(
     plan: Plan,
     x: IntArray,
     engines: Sequence[str] = ENGINES,
+    io: "IoType | None" = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Controls:
     """Build every mistake in every engine, and see whether the check reports it.
 
-    x: integers, shape (batch, *input shape), of which CONTROL_VECTORS are used. progress: called
-    with how many of how many are done.
+    x: integers, shape (batch, *input shape), of which CONTROL_VECTORS are used. io: of the HLS
+    projects, see `hls.write`. progress: called with how many of how many are done.
     """
     x = x[-affordable(_CONTROL_CYCLES, cycles(graph, plan).interval, CONTROL_VECTORS) :]
     expected = evaluate(graph, x)
@@ -77,7 +78,11 @@ def check_controls(
         # Written one after the other, because hls4ml is not made for threads; compiled and run at
         # the same time.
         waiting = [
-            (engine, mistake, pool.submit(_written(engine, mistake, plan, scratch), x, expected))
+            (
+                engine,
+                mistake,
+                pool.submit(_written(engine, mistake, plan, io, scratch), x, expected),
+            )
             for mistake in found
             for engine in engines
         ]
@@ -88,11 +93,13 @@ def check_controls(
     return Controls(sum(one.caught for one in each), total, tuple(each))
 
 
-def _written(engine: str, mistake: Mistake, plan: Plan, scratch: Path) -> Check:
+def _written(
+    engine: str, mistake: Mistake, plan: Plan, io: "IoType | None", scratch: Path
+) -> Check:
     """The check of one engine, for hardware with a mistake that has just been written."""
     folder = scratch / f"{mistake.name.replace(' ', '_')}_{engine}"
     if engine == "hls":
-        return partial(check_hls, hls.write(mistake.graph, folder))
+        return partial(check_hls, hls.write(mistake.graph, folder, io=io))
     design = emit(mistake.graph, plan, folder, FORMS[engine])
     return lambda x, expected: check_rtl(bulk.build(design, folder / "sim"), x, expected)
 

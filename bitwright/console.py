@@ -4,12 +4,14 @@ All of it goes to the error stream, so that the output holds the result alone.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
+from rich.progress import TimeRemainingColumn as Left
+from rich.table import Column
 
 
 class Step:
@@ -55,3 +57,30 @@ class Steps:
         self.seconds[title] = time.perf_counter() - start
         line = f"[green]✓[/] {title:<36} {self.seconds[title]:7.1f} s  {step.result}"
         self.console.print(line, soft_wrap=True)
+
+
+@contextmanager
+def campaign(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with the time left for a job of many pieces, and what came last beside it.
+
+    Yields what is called with the pieces that are done, all of them, and the name of the last. A
+    log gets a line a minute.
+    """
+    console = Console(stderr=True, highlight=False)
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # so that the others are whole
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(16),
+               MofNCompleteColumn(), Elapsed(), TextColumn("left"), Left(),
+               TextColumn("[dim]{task.fields[last]}", table_column=rest))  # fmt: skip
+    told = time.monotonic()
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden, expand=True) as bar:
+        task = bar.add_task(title, total=None, last="")
+
+        def progress(done: int, total: int, last: str) -> None:
+            nonlocal told
+            bar.update(task, completed=done, total=total, last=last)
+            if not console.is_terminal and time.monotonic() - told > 60:
+                told = time.monotonic()
+                console.print(f"{title}: {done} of {total}, {last}", soft_wrap=True)
+
+        yield progress

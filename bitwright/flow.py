@@ -17,8 +17,11 @@ from bitwright.checks import FORMS, check_bench, check_controls, check_hls, chec
 from bitwright.console import Steps
 from bitwright.cost_model import STREAMS, Estimate, Measurement, estimate, make_plan, measure
 from bitwright.cost_model import Cost as Resources
+from bitwright.cost_model.nextpnr import Route, route
+from bitwright.cost_model.vivado import measure_with_vivado
 from bitwright.inputs import Rows, random_vectors
-from bitwright.models.graph import Plan, Target, digest, evaluate, quantise, save
+from bitwright.models.graph import Graph, Plan, Target, digest, evaluate, quantise, save
+from bitwright.models.graph.plan import is_wiring
 from bitwright.report import Accuracy, Cost, Cycles, Engine, Lowering, Report, write_json
 from bitwright.rtl_tb import Design, bulk, emit
 from bitwright.versions import versions
@@ -75,7 +78,7 @@ def run(
         step.result = str(lowering)
     with steps.step("plan and estimate") as step:
         plan = settings.plan or make_plan(graph, settings.target, settings.clock_mhz)
-        estimated = estimate(graph, plan)
+        estimated = estimate(graph, plan, solved=True)
         step.result = f"{estimated.total.lut:,} LUT, {estimated.latency} cycles"
     x = np.concatenate(
         [
@@ -178,11 +181,15 @@ def random_rows(lowered: "Lowered", count: int = 1000) -> Rows:
 
 
 def measure_design(
-    design: Design, target: Target, progress: Callable[[int, int], None]
+    design: Design,
+    target: Target,
+    progress: Callable[[int, int], None],
+    vivado_mhz: float | None = None,
 ) -> Measurement:
     """Every layer's module synthesised by itself, and what lies between them.
 
-    Three copies of a design are three times what one is measured to be.
+    Three copies of a design are three times what one is measured to be. vivado_mhz: the clock to
+    ask Vivado for, which then measures instead of Yosys.
     """
     done = 0
     tops = dict(design.modules)
@@ -194,7 +201,10 @@ def measure_design(
         done += 1
         progress(done, len(tops))
 
-    found = measure(design.files, tops, target, progress=one_more)
+    if vivado_mhz is None:
+        found = measure(design.files, tops, target, progress=one_more)
+    else:
+        found = measure_with_vivado(design.files, tops, target, vivado_mhz, progress=one_more)
     if design.plan is None or design.plan.redundancy == 1:
         return found
     nodes = {
@@ -204,16 +214,45 @@ def measure_design(
     return replace(found, nodes=nodes)
 
 
+def route_design(
+    graph: Graph, design: Design, target: Target, progress: Callable[[int, int], None]
+) -> dict[str, Route]:
+    """Every layer's module placed and routed by itself, but for those that are only wires."""
+    wires = {node.name for node in graph.nodes if is_wiring(node)}
+    tops = {node: top for node, top in design.modules.items() if node not in wires}
+    done = 0
+
+    def one_more(node: str, cached: bool) -> None:
+        nonlocal done
+        done += 1
+        progress(done, len(tops))
+
+    return route(design.files, tops, target, progress=one_more)
+
+
 def cost(estimated: Estimate, measured: Measurement | None = None) -> Cost:
     """Estimated and measured resources side by side, layer by layer and in total.
 
     A layer that is only wires of the top module has nothing of its own to be measured.
     """
     nothing = Resources()
+    low, high = estimated.band
     layers = {
-        name: {"estimated": part.as_dict()}
+        name: {
+            "estimated": part.as_dict(),
+            "low": estimated.low.get(name, part).as_dict(),
+            "high": estimated.high.get(name, part).as_dict(),
+        }
         | ({"measured": measured.nodes.get(name, nothing).as_dict()} if measured else {})
         for name, part in estimated.nodes.items()
     }
     total = measured.total.as_dict() if measured else {}
-    return Cost(estimated.target, estimated.total.as_dict(), total, layers)
+    return Cost(
+        estimated.target,
+        estimated.total.as_dict(),
+        total,
+        layers,
+        low.as_dict(),
+        high.as_dict(),
+        estimated.extrapolating,
+    )

@@ -1,6 +1,7 @@
 """What users hand in on the command line: rows of data, shapes; and random vectors for checks."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,16 @@ def load_rows(path: Path) -> Rows:
                 x, y = loaded["x"], loaded["y"] if "y" in loaded.files else None
     except FileNotFoundError:
         raise StorageError(f"data file {path} does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        MemoryError,
+        RuntimeError,  # a zip file's encryption or kind of compression
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise StorageError(
             f"data file {path} cannot be read ({error}): save it with numpy.savez(path, x=…, y=…)"
         ) from None
@@ -64,6 +74,28 @@ def load_rows(path: Path) -> Rows:
             f"y in {path} must be {len(x)} whole numbers, one a row of x, not {y.dtype}{y.shape}"
         )
     return Rows(made, None if y is None else y.astype(np.int64))
+
+
+def arranged(graph: Graph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows as the model takes them, channels first or flat, as the graph does, channels last.
+
+    Rows that have the graph's own shape are taken as they are. Raises InputError for others.
+    """
+    value = graph.input
+    given, last = x.shape[1:], value.shape
+    first = (last[-1], *last[:-1])
+    flat = (value.size,)
+    if len(last) == 1 and x[0].size == value.size:
+        return x.reshape(-1, value.size)
+    sequence = (first[0], *first[2:]) if first[1:2] == (1,) else first
+    if given in (first, sequence, flat):
+        return np.ascontiguousarray(np.moveaxis(x.reshape(-1, *first), 1, -1))
+    if given == last:
+        return x
+    raise InputError(
+        f"rows of x have shape {given}, and input {value.name} takes {first}"
+        f"{', channels first' if len(last) > 1 else ''}: give rows as the model takes them"
+    )
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -83,6 +115,22 @@ def parse_shape(text: str) -> tuple[int, ...]:
 def affordable(budget: int, each: int, most: int) -> int:
     """How many vectors of `each` cycles (or other work) a budget pays for: 16 to `most`."""
     return max(min(16, most), min(most, budget // max(each, 1)))
+
+
+def corner_vectors(graph: Graph) -> IntArray:
+    """Inputs at the corners of the input type, shape (count, *input shape): all the least, all the
+    largest, all nearest to zero, the two extremes in turn, every value in turn, and one extreme at
+    either end.
+    """
+    kind, size = graph.input.type, graph.input.size
+    zero = np.full(size, min(max(0, kind.min), kind.max))
+    turns = np.where(np.arange(size) % 2, kind.min, kind.max)
+    ramp = kind.min + np.arange(size) % (kind.max - kind.min + 1)
+    first, last = zero.copy(), zero.copy()
+    first[0], last[-1] = kind.max, kind.min
+    rows = [np.full(size, kind.min), np.full(size, kind.max), zero, turns,
+            kind.min + kind.max - turns, ramp, first, last]  # fmt: skip
+    return np.array(rows).reshape(-1, *graph.input.shape)
 
 
 def random_vectors(graph: Graph, count: int | None = None, seed: int = 0) -> IntArray:

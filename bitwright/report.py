@@ -46,7 +46,8 @@ class Lowering:
 class Engine:
     """One engine against the reference: whole output vectors.
 
-    RTL also says its `latency` and initiation `interval` in cycles, and its `faults` in sentences:
+    HLS also says its interface, `io`: tensors as arrays (io_parallel) or as streams (io_stream).
+    RTL says its `latency` and initiation `interval` in cycles, and its `faults` in sentences:
     wrong values, cycles other than predicted, broken rules of AXI4-Stream.
     """
 
@@ -55,6 +56,7 @@ class Engine:
     latency: int | None = None
     interval: int | None = None
     faults: tuple[str, ...] = ()
+    io: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -122,7 +124,12 @@ class Cost:
     estimated: Resources
     measured: Resources
     layers: Mapping[str, Mapping[str, Resources]]
-    """The same for every node: `estimated` and `measured`."""
+    """The same for every node: `estimated`, `low` and `high` (its band), and `measured`."""
+    low: Resources = dataclasses.field(default_factory=dict)
+    high: Resources = dataclasses.field(default_factory=dict)
+    """The band of the estimate: nine of ten networks stay within."""
+    extrapolating: tuple[str, ...] = ()
+    """What is beyond everything that the cost model was fitted to."""
 
 
 @dataclass(frozen=True, slots=True)

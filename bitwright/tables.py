@@ -1,14 +1,18 @@
 """Reports as tables for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
 from bitwright.cost_model import Estimate
+from bitwright.cost_model.width_table import BITS, WidthTable
 from bitwright.hls import Report as VendorReport
 from bitwright.models.graph import Graph, Plan
 from bitwright.report import (
@@ -23,9 +27,11 @@ from bitwright.report import (
 )
 from bitwright.rtl_tb import Design
 from bitwright.rtl_tb.bench import BenchResult
+from bitwright.rtl_tb.ip import Ip
+from bitwright.rtl_tb.proof import Proof
 
 ENGINE_TITLES = {
-    "hls": "HLS C++ (hls4ml, g++)",
+    "hls": "HLS C++ ({io}, g++)",
     "rtl": "RTL, adder graphs (Verilator)",
     "rtl_plain": "RTL, plain (Verilator)",
 }
@@ -37,7 +43,7 @@ def report_table(report: Report) -> RenderableType:
     _accuracy(checks, report.accuracy)
     _lowering(checks, report.lowering)
     for name, engine in report.engines.items():
-        _engine(checks, ENGINE_TITLES[name], engine)
+        _engine(checks, name, engine)
     _bench(checks, report.bench)
     _controls(checks, report.controls)
     for title, cycles in (("latency, cycles", report.cycles), ("initiation interval", report.ii)):
@@ -70,7 +76,7 @@ def engines_table(
     """Engines against the reference, what was wrong with them, and the negative controls."""
     table = _table(title, "check", "result", "")
     for name, engine in engines.items():
-        _engine(table, ENGINE_TITLES[name], engine)
+        _engine(table, name, engine)
         if engine.latency is not None:
             cycles = f"{engine.latency} cycles latency, initiation interval {engine.interval}"
             table.add_row("", f"{cycles}{', as predicted' if engine.passed else ''}", "")
@@ -82,25 +88,47 @@ def engines_table(
 
 
 def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
-    """Resources of every layer: estimated, and measured where that was done."""
-    clock = ", ".join(f"{mhz:.0f} MHz {name}" for name, mhz in clock_mhz.items())
+    """Resources of every layer: estimated, with its band, and measured where that was done."""
+    clock = f"{clock_mhz['asked']:.0f} MHz asked, {clock_mhz['estimated']:.0f} MHz estimated"
+    if "low" in clock_mhz:
+        clock += f" ({clock_mhz['low']:.0f} to {clock_mhz['high']:.0f})"
     if clock_mhz["estimated"] < clock_mhz["asked"]:
         clock += ": the clock asked for is not met"
     used = [r for r in RESOURCES if r in ("lut", "ff") or cost.estimated[r] or cost.measured.get(r)]
     unused = ", ".join(f"no {r.upper()}" for r in RESOURCES if r not in used)
     table = _table(f"cost on {cost.target}, {clock}", "layer")
-    if unused:
-        table.caption, table.caption_justify = unused, "left"
+    notes = [unused] if unused else []
+    notes += [f"[yellow]beyond what was measured: {what}[/]" for what in cost.extrapolating]
+    if notes:
+        table.caption, table.caption_justify = "\n".join(notes), "left"
+    banded = cost.low != cost.high
     for resource in used:
         table.add_column(resource.upper(), justify="right")
+        if banded and resource == "lut":
+            table.add_column("band", justify="right", style="dim")
         if cost.measured:
             table.add_column("measured", justify="right", style="bold")
             if resource == "lut":
                 table.add_column("error", justify="right")
     for name, parts in cost.layers.items():
-        table.add_row(name, *_counts(used, parts["estimated"], parts.get("measured")))
+        table.add_row(name, *_counts(used, parts, banded))
     table.add_section()
-    table.add_row("total", *_counts(used, cost.estimated, cost.measured or None))
+    whole = {"estimated": cost.estimated, "low": cost.low, "high": cost.high}
+    if cost.measured:
+        whole["measured"] = cost.measured
+    table.add_row("total", *_counts(used, whole, banded))
+    return table
+
+
+def clock_table(reached: Mapping[str, float], paths: Mapping[str, str]) -> RenderableType:
+    """The clock of every layer that was routed by itself, the slowest first, and its path."""
+    slowest = min(reached.values())
+    table = _table(f"routed layer by layer: {slowest:.0f} MHz", "layer")
+    table.add_column("MHz", justify="right", style="bold")
+    if paths:
+        table.add_column("slowest path")
+    for name, mhz in sorted(reached.items(), key=lambda item: item[1]):
+        table.add_row(name, f"{mhz:.1f}", *([paths[name]] if paths else []))
     return table
 
 
@@ -161,6 +189,36 @@ def design_table(design: Design, plan: Plan) -> RenderableType:
     return table
 
 
+def ip_table(ip: Ip) -> RenderableType:
+    """What lies in an IP folder."""
+    design = ip.design
+    table = _table(
+        f"{ip.folder}: {ip.name}, latency {design.latency} cycles, initiation interval "
+        f"{design.interval}",
+        "", "",
+    )  # fmt: skip
+    table.add_row("start here", "README.md")
+    table.add_row("top module", f"rtl/{ip.name}.v")
+    table.add_row("simulate it", f"make -C {ip.folder}/tb   ({ip.vectors} golden vectors)")
+    table.add_row("packages", f"{ip.name}.core, component.xml, package_ip.tcl")
+    table.add_row("software", f"sw/{ip.name}.h, sw/{ip.name}.py")
+    table.add_row("graph", f"{ip.digest[:16]}…")
+    return table
+
+
+def proof_table(name: str, proofs: Sequence[Proof], others: Sequence[str]) -> RenderableType:
+    """What was proven of a design, and which nodes simulation alone speaks for."""
+    table = _table(f"{name}: for all inputs", "layer", "module", "proof", "")
+    for one in proofs:
+        told = one.refuted or (
+            f"{one.outputs:,} outputs, through {one.wires:,} wires and {one.registers:,} registers"
+        )
+        table.add_row(one.node, f"{one.module}.sv", told, _mark(one.refuted is None))
+    for node in others:
+        table.add_row(node, "", "none: simulated only", "")
+    return table
+
+
 def vendor_table(report: VendorReport) -> RenderableType:
     """What the vendor's tool estimates."""
     table = _table(f"estimated by {report.tool}", "resource", "count")
@@ -193,10 +251,69 @@ def _lowering(table: Table, lowering: Lowering) -> None:
     )
 
 
-def _engine(table: Table, title: str, engine: Engine) -> None:
-    table.add_row(title, str(engine), _mark(engine.passed))
+def _engine(table: Table, name: str, engine: Engine) -> None:
+    table.add_row(ENGINE_TITLES[name].format(io=engine.io), str(engine), _mark(engine.passed))
     for fault in engine.faults:
         table.add_row("", f"[red]{fault}[/]", "")
+
+
+def campaign_table(result: Mapping[str, Any]) -> Table:
+    """What a job of measuring did, and what failed."""
+    table = _table(None, "", str(result["file"]))
+    for name in ("points", "measured", "from_cache", "missing"):
+        table.add_row(name.replace("_", " "), f"{result[name]:,}")
+    for what, why in result["failed"].items():
+        table.add_row(f"[red]{what}[/]", why)
+    return table
+
+
+def widths_table(table: WidthTable) -> RenderableType:
+    """A layer's look-up tables and latency, weight bits down and activation bits across."""
+    layer = table.layer
+    hardware = str(layer.folded) if layer.folded else f"unrolled for {layer.clock_mhz:g} MHz"
+    made = []
+    for title, resource, form in (
+        (f"LUTs on {layer.target}, {hardware}", "lut", "{:,.0f}"),
+        ("latency, ns", "latency_ns", "{:,.0f}"),
+    ):
+        one = _table(title, "weights")
+        for a in BITS:
+            one.add_column(f"{a}-bit" + (" activations" if a == 1 else ""), justify="right")
+        counts = table.counts(resource)
+        for w in BITS:
+            if np.isnan(counts[w - 1]).all():
+                continue
+            cells = []
+            for a in BITS:
+                cell = form.format(counts[w - 1, a - 1])
+                seen = table.measured.get((w, a))
+                cells.append(f"{cell} ({seen.lut:,})" if resource == "lut" and seen else cell)
+            one.add_row(f"{w}-bit", *cells)
+        made.append(one)
+    if table.measured:
+        made[0].caption, made[0].caption_justify = "(measured)", "left"
+    return Group(*made)
+
+
+def calibration_table(errors: Sequence[Mapping[str, Any]], file: Path) -> Table:
+    """Errors of rows left out of the fit: median, and 95th percentile, of each kind of part."""
+    table = _table(f"errors of rows left out, median / 95th percentile; {file}", "target", "part")
+    resources = [r for r in (*RESOURCES, "mhz") if any(e["resource"] == r for e in errors)]
+    for resource in ("rows", *resources):
+        table.add_column(resource.upper(), justify="right")
+    last = None
+    for target, part in dict.fromkeys((error["target"], error["part"]) for error in errors):
+        mine = {e["resource"]: e for e in errors if (e["target"], e["part"]) == (target, part)}
+        if last not in (None, target):
+            table.add_section()
+        cells = [
+            f"{mine[r]['median']:.1%} / {mine[r]['p95']:.1%}" if r in mine else ""
+            for r in resources
+        ]
+        rows = max(e["rows"] for e in mine.values())
+        table.add_row(target if target != last else "", part, f"{rows}", *cells)
+        last = target
+    return table
 
 
 def _bench(table: Table, bench: BenchResult) -> None:
@@ -213,10 +330,14 @@ def _controls(table: Table, controls: Controls) -> None:
             table.add_row("", f"[red]missed by {one.engine}: {one.mistake}, {one.where}[/]", "")
 
 
-def _counts(used: list[str], estimated: Resources, measured: Resources | None) -> list[str]:
+def _counts(used: list[str], parts: Mapping[str, Resources], banded: bool) -> list[str]:
     cells = []
+    estimated, measured = parts["estimated"], parts.get("measured")
     for resource in used:
         cells.append(f"{estimated[resource]:,}")
+        if banded and resource == "lut":
+            low, high = parts["low"]["lut"], parts["high"]["lut"]
+            cells.append(f"{low:,} to {high:,}" if high > low else "")
         if measured is None:
             continue
         cells.append(f"{measured[resource]:,}")

@@ -4,14 +4,16 @@ A part is a folded product, pool or addition with the operations on single chann
 take the same lanes, so that they need no FIFO between them. What only connects is in no part.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from bitwright.cost_model import cells
-from bitwright.cost_model.blends import amounts_cost
+from bitwright.cost_model.coefficients import amounts_cost, coefficients
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.estimate import part_cost, unrolled
-from bitwright.cost_model.streamed import node_parts
+from bitwright.cost_model.estimate import unrolled
+from bitwright.cost_model.streamed import node_amounts
 from bitwright.models.graph import (
     Add,
     ArgMax,
@@ -35,7 +37,8 @@ from bitwright.models.graph import (
 )
 from bitwright.models.graph.codecs import decode
 from bitwright.models.graph.plan import is_depthwise
-from bitwright.models.graph.streams import Step, Sweep, latency, product_sweep, shared_outputs
+from bitwright.models.graph.products import products
+from bitwright.models.graph.streams import Step, Sweep, product_sweep, shared_outputs
 
 LUTS_OF_A_BLOCK = 200
 """Look-up tables that weigh as much as a memory or multiplier block: about as many there are for
@@ -75,7 +78,9 @@ def parts(graph: Graph, target: Target, clock_mhz: float) -> tuple[Part, ...]:
     """All parts of a graph, in its order."""
     found = []
     for nodes in _grouped(graph):
-        made = [_candidate(graph, target, nodes, engine) for engine in _engines(graph, nodes)]
+        made = [
+            _candidate(graph, target, clock_mhz, nodes, engine) for engine in _engines(graph, nodes)
+        ]
         if _may_unroll(graph, nodes):
             made.append(_unrolled(graph, target, clock_mhz, nodes))
         found.append(Part(nodes, tuple(_worthwhile(made))))
@@ -145,7 +150,36 @@ def _sweep(graph: Graph, node: Node, engine: Folded) -> Sweep | None:
             return None
 
 
-def _candidate(graph: Graph, target: Target, nodes: tuple[Node, ...], engine: Folded) -> Candidate:
+def _staged(
+    graph: Graph, target: Target, clock_mhz: float, step: Step, sweep: Sweep | None, engine: Folded
+) -> tuple[Folded, Cost]:
+    """The engine with the fewest stages that should meet the clock, and its cells.
+
+    Where none does, with the fewest that are as fast as any.
+    """
+    node, most = step.node, 1
+    if isinstance(node.op, Dense | Conv2d):
+        kind = graph.values[node.inputs[0]].type
+        most = products(node.op, kind, engine.simd, engine.loadable).most_stages
+
+    @cache
+    def built(stages: int) -> tuple[Folded, Cost, float]:
+        here = replace(engine, stages=stages)
+        part = node_amounts(graph, target, step, sweep, here, exact=False)
+        cost = amounts_cost(part, target)
+        return here, cost, coefficients(target).delays.of(part.path, cost.lut)
+
+    period = 1e3 / clock_mhz
+    if built(1)[-1] <= period:
+        return built(1)[:2]
+    goal = max(period, built(most)[-1])  # more registers are never slower
+    fewest = bisect_left(range(1, most), True, key=lambda stages: built(stages)[-1] <= goal) + 1
+    return built(fewest)[:2]
+
+
+def _candidate(
+    graph: Graph, target: Target, clock_mhz: float, nodes: tuple[Node, ...], engine: Folded
+) -> Candidate:
     engines: dict[str, Engine] = {}
     cost, longest = Cost(), 0
     for node in nodes:
@@ -157,8 +191,8 @@ def _candidate(graph: Graph, target: Target, nodes: tuple[Node, ...], engine: Fo
         )
         takes = here.simd if matrix else here.pe
         step = Step(node, takes, here.pe)
-        part = node_parts(graph, target, step, sweep, exact=False)
-        cost += part_cost(part, latency(node, here), target)[0]
+        here, part_cells = _staged(graph, target, clock_mhz, step, sweep, here)
+        cost += part_cells
         longest = max(longest, source.size // takes, node.output.size // here.pe)
         longest = max(longest, sweep.cycles if sweep is not None else 0)
         engines[node.name] = here
@@ -179,8 +213,7 @@ def _unrolled(graph: Graph, target: Target, clock_mhz: float, nodes: tuple[Node,
     for node in nodes:
         engine = unrolled(graph, node, target, clock_mhz)
         step = Step(node, graph.values[node.inputs[0]].size, node.output.size)
-        part = node_parts(graph, target, step, None)
-        cost += part_cost(part, engine.stages, target)[0]
+        cost += amounts_cost(node_amounts(graph, target, step, None, engine), target)
         engines[node.name] = engine
     return Candidate(engines, 1, cost)
 

@@ -1,69 +1,22 @@
-"""What the streaming cells of the RTL library consist of: registers, memories, bits of logic.
-
-An `Amounts` says what is certain (flip-flops, memory and multiplier blocks, tables of memories) and
-how much of each kind of logic there is, in bits; `blends.py` has the tables and carry cells a bit.
-"""
+"""What the streaming cells of the RTL library consist of: registers, memories, bits of logic."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from bitwright.cost_model.amounts import Amounts, LogicPath
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
-from bitwright.models.graph.streams import Sweep
-
-KINDS = (
-    "window",  # one for each window: its control
-    "loop",  # bits of loop counters
-    "row",  # bits of counters of rows
-    "place",  # bits of addresses that wrap
-    "masked",  # bits that are zero outside the image
-    "tree",  # bits of adders of two terms
-    "sum",  # bits of sums of three: a result, or the constant it begins with, and a term
-    "product",  # bits of the partial products of multipliers
-    "sign",  # bits that a weight of one bit inverts
-    "equal",  # products of two bits
-    "largest",  # bits of running maxima
-    "pooled",  # bits of running sums
-    "fifo",  # bits of counters of FIFOs
-    "select",  # bits that are selected by address
-    "compare",  # bits that are compared with variables
-    "shift",  # bits that a register holds or takes
-    "deep",  # parts of read-only memories that are deeper than a table
-)
-"""Kinds of logic, in the order of the numbers in data/folded.csv's fit."""
-
+from bitwright.models.graph.plan import Memory as Style
+from bitwright.models.graph.products import Products
+from bitwright.models.graph.streams import Lines, Sweep
 
 _EXACT_BITS = 1 << 16
 """Larger memories are taken for random ones: their contents are not looked at."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Amounts:
-    """A part of the hardware. known: counted exactly. logic: how much of each of KINDS."""
-
-    known: Cost = field(default_factory=Cost)
-    logic: Mapping[str, float] = field(default_factory=dict)
-    tables: tuple[Tables, ...] = ()
-    """Read-only memories that become look-up tables."""
-    levels: int = 0
-    """Additions on the longest path between registers."""
-
-    def __add__(self, other: "Amounts") -> "Amounts":
-        logic = dict(self.logic)
-        for kind, amount in other.logic.items():
-            logic[kind] = logic.get(kind, 0) + amount
-        return Amounts(
-            self.known + other.known,
-            logic,
-            self.tables + other.tables,
-            max(self.levels, other.levels),
-        )
 
 
 def bits(count: int) -> int:
@@ -77,9 +30,11 @@ def loop(bound: int) -> Amounts:
     return Amounts(Cost(ff=width + 1), {"loop": width + 1}) if bound > 1 else Amounts()
 
 
-def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amounts:
+def ram(
+    target: Target, width: int, depth: int, registered: bool = True, style: Style = "auto"
+) -> Amounts:
     """A memory with a write and a read port; a register behind the latter unless it is none."""
-    made = memory(target, width, depth, written=True, registered=registered)
+    made = memory(target, width, depth, written=True, registered=registered, style=style)
     read = width if registered else 0
     if made.kind == "block":
         passed = 0 if registered else width + 1  # a word that is written where it is read
@@ -92,25 +47,25 @@ def ram(target: Target, width: int, depth: int, registered: bool = True) -> Amou
     return Amounts(Cost(ff=stored + read), {"select": stored, "shift": depth})
 
 
-def rom(target: Target, words: IntArray, width: int) -> Amounts:
+def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> Amounts:
     """A memory of fixed words with a register behind it. words: (depth, numbers), of `width`."""
     depth, numbers = words.shape
-    known = rom_of_shape(target, depth, numbers * width)
+    known = rom_of_shape(target, depth, numbers * width, style)
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
-    return Amounts(Cost(ff=len(columns)), tables=(truth_tables(columns),))
+    return Amounts(Cost(ff=len(columns)), tables=(replace(truth_tables(columns), stored=True),))
 
 
-def rom_of_shape(target: Target, depth: int, width: int) -> Amounts:
+def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
     """A memory of `depth` words that look random."""
-    made = memory(target, width, depth, written=False, registered=True)
+    made = memory(target, width, depth, written=False, registered=True, style=style)
     if made.kind == "block":
         select = width * (made.parts - 1)
         return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
     reads = np.full(width, bits(depth))
     parts = {k: np.full(width, math.ceil(depth / (1 << k))) for k in TABLE_INPUTS}
-    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width),))
+    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width, stored=True),))
 
 
 def stored_columns(words: IntArray, width: int) -> npt.NDArray[np.bool_]:
@@ -141,20 +96,40 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
     whole = (row_words & -row_words).bit_length() - 1
     places = 2 * place + 2 * max(place - whole, 0)  # written, read; the oldest row, the read row
     places += 2 * place if columns > 1 else (sweep.groups > 1) * place
-    counted = (
-        span
-        + (rows > 1) * (1 + (kernel[0] > 1)) * span
-        + (kernel[0] > 1 or sweep.window.pads) * span
-    )
-    counted += sweep.window.pads * 2 * column
-    # Of a window that never moves, Yosys keeps a place that cannot change.
-    flags = 6 + sweep.window.pads + ((rows, columns) == (1, 1)) * (place + 3)
+    leisure = rows > 1 and columns * sweep.passes * sweep.accesses > 2
+    tall = kernel[0] > 1 or sweep.window.pads
+    # Two counters of rows; where windows move down, the place of the first row; the row being read.
+    counted = (2 + (rows > 1) + tall) * span + sweep.window.pads * 2 * column
+    # What the end of a row changes, which is one number twice if rows are freed as they are needed.
+    changes = leisure * (1 + tall) * span
+    places += leisure * bits(ring)  # by how many rows the oldest one moves
+    flags = 4 + sweep.window.pads + 2 * ((rows, columns) == (1, 1))
     logic = {
         "window": 1, "loop": accesses + passes, "row": counted, "place": places,
         "masked": width * sweep.window.pads,
     }  # fmt: skip
-    known = Cost(ff=accesses + passes + places + counted + flags)
-    return made + Amounts(known, logic, levels=3) + ram(target, width, ring * row_words)
+    known = Cost(ff=accesses + passes + places + counted + changes + flags)
+    # Additions: what the end of a row changes is found out in three, everything else takes two.
+    path = LogicPath(3 if rows > 1 else 2)
+    return made + Amounts(known, logic, path=path) + ram(target, width, ring * row_words)
+
+
+def lines(target: Target, head: Lines, width: int) -> Amounts:
+    """A bw_lines of pixels of `width` bits."""
+    kernel, window = head.window.kernel, head.window
+    place, row = bits(head.pixels + head.flush), bits(head.rows + kernel[0]) + 1
+    column = bits(head.columns + kernel[1]) + 1
+    taps = window.taps * width
+    top, left, below, right = window.padding
+    inside = 2 * (min(top + below, kernel[0]) + min(left + right, kernel[1]))
+    logic = {
+        "window": 1, "loop": place, "row": row + column, "masked": taps * window.pads,
+    }  # fmt: skip
+    ff = place + row + column + 4 + width + taps + inside + bits(head.columns)
+    made = Amounts(Cost(ff=ff), logic, path=LogicPath(2))
+    if kernel[0] == 1:
+        return made
+    return made + ram(target, (kernel[0] - 1) * width, head.columns, registered=True)
 
 
 def fifo(target: Target, width: int, depth: int) -> Amounts:
@@ -177,57 +152,66 @@ def tree_bits(terms: int, width: int) -> int:
 
 def is_block_product(target: Target, a: int, b: int) -> bool:
     """Whether Yosys takes a multiplier block for a product (mul2dsp's least widths)."""
-    return target != "ice40" and min(a, b) >= 2 and (target == "ecp5" or a + b >= 9)
+    if target == "ice40":
+        return False
+    if target == "gowin":
+        return min(a, b) >= 4
+    return min(a, b) >= 2 and (target == "ecp5" or a + b >= 9)
 
 
 def multiplier_blocks(target: Target, a: int, b: int) -> int:
     """Blocks of one product: 25 x 18 (7-series), 27 x 18 (UltraScale+), 18 x 18 bits, signed."""
-    widest = {"xc7": 25, "xcup": 27, "ecp5": 18, "ice40": 16}[target]
-    return math.ceil(max(a, b) / widest) * math.ceil(min(a, b) / 18)
+    widest = {"xc7": 25, "xcup": 27, "ecp5": 18, "ice40": 16, "gowin": 18}[target]
+    # A rest of one bit is no block.
+    return math.ceil((max(a, b, 2) - 1) / widest) * math.ceil((max(min(a, b), 2) - 1) / 18)
 
 
 def products(
     target: Target,
     lanes: int,
-    terms: int,
+    made: Products,
+    stages: int,
     in_width: int,
-    weight_width: int,
     acc_width: int,
     biased: int,
     signed: bool,
-    constant: bool = True,
 ) -> Amounts:
-    """A bw_matvec. biased: the different bits of the constants that sums begin with.
-
-    constant: the weights are, so that what signs leave out of a product is in those.
-    """
-    binary = constant and weight_width == 1 and in_width == 1 and not signed
-    each = lanes * terms
+    """A bw_matvec. biased: the different bits of the constants that sums begin with."""
+    terms, weight_width, binary = made.terms, made.weight_bits, made.form == "binary"
+    each, addend = lanes * terms, 2
     known, logic = Cost(), {}
     if binary:
-        addends = math.ceil(terms / 3)
-        width = 3 + bits(addends)
         summed = terms.bit_length()
-        logic = {"equal": float(each), "tree": lanes * tree_bits(addends, 2)}
+        logic = {"equal": float(each), "tree": lanes * tree_bits(made.addends, addend)}
     else:
         factor = in_width + (not signed)
         addend = in_width + weight_width if weight_width > 1 else in_width + 1
-        width = addend + bits(terms)
-        summed = width
+        summed = addend + bits(terms)
         logic = {"tree": float(lanes * tree_bits(terms, addend))}
         if weight_width == 1:
             logic["sign"] = each * (in_width + 1)
-            if not constant:  # a negation is an addition
+            if made.form == "negated":  # a negation is an addition
                 logic["tree"] += each * (in_width + 1)
-        elif is_block_product(target, factor if signed else in_width, weight_width):
+        elif is_block_product(
+            target, factor if target == "gowin" else max(in_width, 2), weight_width
+        ):
             known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
         else:
             logic["product"] = each * in_width * weight_width
     logic["sum"] = lanes * acc_width
     summed = min(summed, acc_width)
+    inside = known.dsp > 0 and target in (
+        "xc7",
+        "xcup",
+    )  # a register behind a multiplier is in its block
+    if inside and made.tree_levels == 0:
+        summed = 0
     known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
-    # A multiplier of tables is a tree of its rows.
-    return Amounts(known, logic, levels=bits(terms) + bits(weight_width) + 1)
+    for place in made.cuts(stages):
+        held = math.ceil(made.addends / (1 << place)) * (addend + place)
+        known += Cost(ff=3 + (0 if inside and place == 0 else lanes * held))
+    path = LogicPath(max(made.longest(stages), 1), bits=addend + made.tree_levels)
+    return Amounts(known, logic, path=path)
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:

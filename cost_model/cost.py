@@ -1,9 +1,12 @@
 """What hardware costs: the resources of one node or of a whole network, estimated or measured."""
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bitwright.models.graph import Target
+
+RESOURCES = ("lut", "ff", "carry", "dsp", "bram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,19 @@ def total(costs: Iterable[Cost]) -> Cost:
     return sum(costs, Cost())
 
 
+COMMON = 0.3
+"""Correlation of the errors of the parts of one network: they come from the same formulas."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Estimate:
     """What the formulas say about a graph under a plan.
 
     latency: clock cycles from the edge that takes a vector in to the edge that can take it out.
     ii: initiation interval, cycles between two vectors. Both are exact. clock_mhz: the fastest
-    clock that the slowest node is expected to reach.
+    clock that the slowest node is expected to reach. low, high: each node's band, which nine of ten
+    such nodes stay within. clock_spread: of the band of the clock, None where none was ever routed.
+    extrapolating: what of the network is beyond everything that the numbers were fitted to.
     """
 
     target: Target
@@ -63,11 +72,40 @@ class Estimate:
     latency: int
     ii: int
     clock_mhz: float
+    low: Mapping[str, Cost] = field(default_factory=dict)
+    high: Mapping[str, Cost] = field(default_factory=dict)
+    clock_spread: float | None = None
+    extrapolating: tuple[str, ...] = ()
 
     @property
     def total(self) -> Cost:
         """All nodes together."""
         return total(self.nodes.values())
+
+    @property
+    def band(self) -> tuple[Cost, Cost]:
+        """The least and the most of the total: errors of nodes partly cancel (`COMMON`)."""
+        ends = []
+        for sign, end in ((-1, self.low), (1, self.high)):
+            counts = {}
+            for resource, centre in self.total.as_dict().items():
+                away = [
+                    abs(cost.as_dict()[resource] - self.nodes[name].as_dict()[resource])
+                    for name, cost in end.items()
+                ]
+                alone, together = sum(d * d for d in away), sum(away) ** 2
+                width = math.sqrt((1 - COMMON) * alone + COMMON * together)
+                counts[resource] = max(centre + sign * round(width), 0)
+            ends.append(Cost(**counts))
+        return ends[0], ends[1]
+
+    @property
+    def clock_band(self) -> tuple[float, float] | None:
+        """The slowest and the fastest clock in MHz; None where none was ever routed."""
+        if self.clock_spread is None:
+            return None
+        factor = math.exp(self.clock_spread)
+        return self.clock_mhz / factor, self.clock_mhz * factor
 
     @property
     def latency_ns(self) -> float:
@@ -89,6 +127,8 @@ class Measurement:
     nodes: Mapping[str, Cost]
     cached: frozenset[str]
     """The nodes whose counts were already in the cache."""
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """The MHz that each node reaches by itself, where the tool placed and routed it."""
 
     @property
     def total(self) -> Cost:

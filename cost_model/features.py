@@ -10,7 +10,7 @@ import numpy.typing as npt
 from typing_extensions import assert_never
 
 from bitwright.cost_model.blocks import Blocks, cheapest_blocks
-from bitwright.cost_model.lookups import Tables, tables
+from bitwright.cost_model.lookups import Tables, tables, truth_tables
 from bitwright.models.errors import GraphError
 from bitwright.models.graph import (
     Add,
@@ -33,6 +33,9 @@ from bitwright.models.graph import (
     Value,
     decode,
 )
+
+MOST_TABULATED = 8
+"""Bits of a threshold's input up to which its truth table is looked at."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,17 +82,20 @@ class Steps:
 
     levels: distinct thresholds that the input can reach, so that comparing is not a constant.
     compared_bits: bits of all comparisons; constants with equal low bits share comparing them.
-    selecting: the fewest signals that decide the output: upper bits of the input, and comparisons
-    of its lower bits with the few patterns that evenly spaced thresholds have there.
-    below_bits: bits of those comparisons.
+    signals: by how many of the lower bits are compared first, from none to all, how many signals
+    decide the output: the upper bits, and what those comparisons found. Few, where thresholds are
+    evenly spaced. below_bits: bits of those comparisons. Shape (elements, widest input + 1).
+    reads: how many bits of the input each bit of the output depends on, 0 where it is one of them;
+    shape (elements, bits of the output), all -1 where the input is wider than MOST_TABULATED.
     """
 
     input_width: Floats
     levels: Floats
     compared_bits: Floats
-    selecting: Floats
+    signals: Floats
     below_bits: Floats
     output_width: Floats
+    reads: IntArray
 
     @property
     def output_bits(self) -> int:
@@ -135,6 +141,7 @@ class Addition:
     """Bits of the adders of all elements, those of the constant products among them."""
     levels: int
     output_bits: int
+    elements: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,19 +274,58 @@ def _steps(op: Threshold, x: Interval, y: Interval, copies: int) -> Steps:
     width = widths(x)
     offset = reached - np.where(low < 0, -(1 << np.maximum(width - 1, 0)[:, None]), 0)
     compared = np.zeros(len(width), dtype=np.int64)
-    selecting, below = width.copy(), compared.copy()
+    made = widths(y)
+    signals, below, windowed = [width], [compared], []
+    highest = np.where(reached == low, -1, offset).max(axis=1, initial=0)[:, None]
+    placed = np.where(reached == low, highest, offset)
     for bit in range(int(width.max(initial=0))):
         rest = np.where(reached == low, 0, offset % (2 << bit))
         # Comparing the bits up to this one: with zeros it is always true, with a one and zeros
         # below it is this bit itself, and equal constants are compared once.
-        patterns = np.where(bit < width, _nonzero(rest), 0)
-        compared += np.where(bit < width, _nonzero(np.where(rest == 1 << bit, 0, rest)), 0)
-        signals = width - bit - 1 + patterns
-        fewer = (bit < width) & (signals < selecting)
-        selecting, below = np.where(fewer, signals, selecting), np.where(fewer, compared, below)
+        inside = bit < width
+        compared = compared + np.where(inside, _nonzero(np.where(rest == 1 << bit, 0, rest)), 0)
+        signals.append(np.where(inside, width - bit - 1 + _nonzero(rest), signals[-1]))
+        below.append(compared)
+        # All thresholds in few places of the upper bits: those decide once for each place, and
+        # for each bit of the output, rather than for each threshold.
+        places = _distinct(placed >> (bit + 1))
+        upper = np.maximum(width - bit - 1, 0)
+        windowed.append(compared + np.where(upper > 0, places * (2 * upper + made), 0))
+    if windowed:
+        compared = np.min(windowed, axis=0)
+    by_cut = (np.stack(a, axis=1).astype(np.float64) for a in (signals, below))
+    every_signals, every_below = (np.tile(a, (copies, 1)) for a in by_cut)
     return Steps(
-        *(_each(a, copies) for a in (width, levels, compared, selecting, below, widths(y)))
+        input_width=_each(width, copies),
+        levels=_each(levels, copies),
+        compared_bits=_each(compared, copies),
+        signals=every_signals,
+        below_bits=every_below,
+        output_width=_each(made, copies),
+        reads=np.tile(_step_reads(op, x, y), (copies, 1)),
     )
+
+
+def _step_reads(op: Threshold, x: Interval, y: Interval) -> IntArray:
+    """Input bits that each output bit of each channel depends on."""
+    own = widths(x)
+    width, made = int(own.max(initial=1)), int(widths(y).max(initial=1))
+    if not 1 <= width <= MOST_TABULATED:
+        return np.full((len(x.low), max(made, 1)), -1)
+    # Each channel's own bits, as they are seen: those above them are not there.
+    codes = np.arange(1 << width) & ((1 << own) - 1)[:, None]
+    top = codes >> np.maximum(own - 1, 0)[:, None] & (x.low < 0).astype(np.int64)[:, None]
+    codes = codes - (top << own[:, None])
+    inputs = np.clip(codes, x.low.astype(np.int64)[:, None], x.high.astype(np.int64)[:, None])
+    reached = (inputs[:, :, None] >= op.thresholds[:, None, :]).sum(axis=2)
+    values = op.base[:, None] + op.step[:, None] * reached
+    columns = (values[:, None, :] >> np.arange(made)[:, None] & 1).astype(bool)
+    flat = columns.reshape(-1, 1 << width)
+    reads = truth_tables(flat).reads
+    for bit in range(width):
+        same = np.repeat((codes >> bit & 1).astype(bool), made, axis=0)
+        reads[(flat == same).all(axis=1)] = 0
+    return reads.reshape(len(columns), made)
 
 
 def _nonzero(rows: IntArray) -> IntArray:
@@ -293,14 +339,18 @@ def _distinct(rows: IntArray) -> IntArray:
     return np.asarray(1 + (np.diff(ordered, axis=1) != 0).sum(axis=1))
 
 
+def half(op: Requantize) -> int:
+    """What a requantiser adds so that cutting bits off rounds."""
+    return 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
+
+
 def _rescale(op: Requantize, x: Interval, y: Interval, copies: int, kind: IntType) -> Rescale:
     odd, zeros = _without_trailing_zeros(op.multiplier[None, :])
     odd, digits = odd[0], signed_digits(op.multiplier)
     growth = np.maximum(_lengths(odd) - 1, 0)
     source = widths(x)
     product = np.where(digits > 0, source + growth, 0)
-    rounds = op.rounding != "floor" and op.shift > 0
-    constant = op.bias + (1 << (op.shift - 1) if rounds else 0)
+    constant = op.bias + half(op)
     varies = digits > 0
     # A sum is as wide as its wider term and a carry; the constant's trailing zeros pass through.
     total = np.maximum(product + zeros, _lengths(constant) + 1) + (constant != 0)
@@ -324,7 +374,7 @@ def _addition(op: Add, y: Interval, elements: int) -> Addition:
     digits = signed_digits(np.array(op.multipliers, dtype=np.int64))
     adders = int(digits.sum()) - 1
     output_bits = int(wide.sum()) * elements // len(wide)
-    return Addition(adders * output_bits, int(np.ceil(np.log2(adders + 1))), output_bits)
+    return Addition(adders * output_bits, int(np.ceil(np.log2(adders + 1))), output_bits, elements)
 
 
 def _each(channels: npt.NDArray[np.generic], copies: int) -> Floats:

@@ -1,4 +1,4 @@
-"""From features to resources and delay: structure from first principles, numbers from targets.py.
+"""From features to amounts of logic: structure from first principles, no number of a device family.
 
 The hardware is the unrolled engine: a dense layer is one adder graph with shared subexpressions, a
 requantiser a small one per channel with rounding and saturation after it, a threshold a set of
@@ -7,15 +7,18 @@ each output bit. A node's pipeline advances under one enable; a valid and a last
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from typing_extensions import assert_never
 
+from bitwright.cost_model.amounts import Amounts, LogicPath
 from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import (
+    MOST_TABULATED,
     Addition,
     Contest,
     Features,
@@ -25,18 +28,15 @@ from bitwright.cost_model.features import (
     Wires,
 )
 from bitwright.cost_model.lookups import Tables
-from bitwright.cost_model.targets import (
-    Coefficients,
-    Delays,
-    LookupCells,
-    RescaleCells,
-    StepCells,
-    SumCells,
-)
+from bitwright.cost_model.targets import TABLES
+from bitwright.models.graph import Target
 
 # How an adder graph shares, fitted to alkaid 0.8.2's solutions of 595 random matrices (4 to 96
 # inputs, 1 to 64 outputs, 1 to 8 bits, 10 to 100 % non-zero; the emitter's options).
 _SHARING, _BY_OUTPUTS, _BY_DENSITY, _BY_INPUTS = 0.359, 0.316, 1.19, 0.182
+
+
+_SHORT = 4  # bits of comparisons and additions that are tables
 
 
 def shared_additions(s: Sum) -> float:
@@ -122,10 +122,12 @@ def depth(f: Features) -> Depth:
         case Sum():
             return Depth(sum_levels(f), 0)
         case Steps():
-            # A comparison takes a tree of tables, the selection one of two levels a table.
-            width, levels = f.input_width.max(initial=1), f.levels.max(initial=1)
-            compared = math.ceil(math.log(max(width, 2), 4))
-            return Depth(0, compared + math.ceil(math.log2(levels + 1) / 2))
+            # Few signals decide in a table or two; otherwise a chain of tables compares, and a
+            # table a bit of the output selects.
+            width, levels = int(f.input_width.max(initial=1)), f.levels.max(initial=1)
+            if f.signals.min(axis=1).max(initial=0) <= _SHORT + 2:
+                return Depth(0, 1 + math.ceil(math.log(max(width, 2), 4)))
+            return Depth(0, math.ceil(width / 3) + math.ceil(math.log2(levels + 1)))
         case Rescale():
             return Depth(_rescale_levels(f), 2 + bool(f.tie_bits.any()))
         case Tables():
@@ -159,95 +161,142 @@ def cuts(f: Features, stages: int) -> list[float]:
     return [levels * stage // stages for stage in range(1, stages)]
 
 
-def critical_path(f: Features, stages: int, c: Delays) -> float:
-    """Nanoseconds of the slowest stage."""
+def longest_path(f: Features, stages: int) -> LogicPath:
+    """The slowest stage: the most additions, or the last ones and the tables behind them."""
     whole = depth(f)
-    if isinstance(f, Wires):
-        return 0.0
-    if isinstance(f, Steps | Tables):
-        return c.register + whole.tables * c.lut
-    if isinstance(f, Addition | Contest):
-        return c.register + whole.additions * c.adder + whole.tables * c.lut
+    if isinstance(f, Contest):
+        # A level compares, and then selects. Short comparisons are no carry chains.
+        levels = whole.additions
+        chained = f.width > _SHORT
+        return LogicPath(2 * levels * chained, 2 * levels * (not chained), levels * f.width)
+    if not isinstance(f, Sum | Rescale):
+        return LogicPath(whole.additions, whole.tables, _sum_bits(f))
     # The same split as the cuts; what follows the last cut includes the tables.
     ends = [0.0, *cuts(f, stages)]
     last = whole.additions - ends[-1]
     inner = max((b - a for a, b in pairwise(ends)), default=0.0)
-    return c.register + max(inner * c.adder, last * c.adder + whole.tables * c.lut)
+    if inner > last + whole.tables / 2:
+        return LogicPath(math.ceil(inner), 0, _sum_bits(f))
+    return LogicPath(math.ceil(last), whole.tables, _sum_bits(f))
 
 
-def node_cost(f: Features, stages: int, c: Coefficients, streamed: bool = False) -> Cost:
-    """The cells of a node with `stages` pipeline stages.
+def _sum_bits(f: Features) -> int:
+    """Bits of a node's last additions."""
+    match f:
+        case Sum():
+            return math.ceil(f.sum_width)
+        case Rescale():
+            return int(f.product_width.max(initial=0))
+        case Addition():
+            return math.ceil(f.sum_bits / max(f.levels, 1) / max(f.elements, 1))
+        case Steps() | Tables() | Wires() | Contest():
+            return 0
+        case _:
+            assert_never(f)
+
+
+def control(stages: int, streamed: bool = False) -> Amounts:
+    """A node's pipeline control.
 
     streamed: in a pipeline that never stands still, a bit a stage says that a beat is valid.
     """
+    if streamed:
+        return Amounts(Cost(ff=stages), {"reset": 1})
+    return Amounts(Cost(ff=2 * stages), {"handshake": 1})  # a valid and a last bit a stage
+
+
+def amounts(f: Features, stages: int, target: Target, streamed: bool = False) -> Amounts:
+    """What a node with `stages` pipeline stages consists of."""
+    inside = float(getattr(f, "output_bits", 0) * (stages - 1))
+    tables: tuple[Tables, ...] = ()
     match f:
+        case Wires():
+            return Amounts()
         case Sum():
-            lut, carry = adder_cells(*additions(f), f.constant_bits, c.sum)
+            count, width = additions(f)
+            logic = {"shared": count * max(width - 1, 0), "constant": float(f.constant_bits)}
             inside = sum(sum_cut_bits(f, level) for level in cuts(f, stages))
         case Steps():
-            lut, carry, inside = step_luts(f, c.steps), 0.0, float(f.output_bits * (stages - 1))
+            logic = step_logic(f, target)
         case Rescale():
-            lut, carry = rescale_cells(f, c.rescale)
+            logic = rounding_logic(f)
+            logic["scaled"] = float(f.product_bits.sum())
+            logic["offset"] = float(f.constant_bits.sum())
             inside = sum(rescale_cut_bits(f, level) for level in cuts(f, stages))
         case Tables():
-            lut, carry, inside = lookup_luts(f, c.lookup), 0.0, float(f.output_bits * (stages - 1))
-        case Wires():
-            return Cost()
+            logic, tables = {}, (f,)
         case Addition():
-            lut, carry = adder_cells(1, f.sum_bits, 0, c.sum)
-            inside = float(f.output_bits * (stages - 1))
+            logic = {"tree": f.sum_bits}
         case Contest():
             # A comparison of the values (a bit a carry), and the selection of value and index.
-            bits = (f.channels - 1) * (f.width + 1)
-            lut, carry = adder_cells(1, bits, 0, c.sum)
-            lut += (f.channels - 1) * (f.width + 1 + f.output_bits) / 2
-            inside = float(f.output_bits * (stages - 1))
+            pairs = float(f.channels - 1)
+            logic = {"largest": pairs * f.width, "select": pairs * (f.width + f.output_bits)}
         case _:
             assert_never(f)
-    control = stages if streamed else 2 * stages  # a valid and a last bit a stage
-    return Cost(
-        lut=round(lut) + (1 if streamed else c.lut_control),
-        ff=f.output_bits + round(inside) + control,
-        carry=round(carry),
-    )
+    known = Cost(ff=f.output_bits + round(inside))
+    made = Amounts(known, logic, tables, longest_path(f, stages))
+    return control(stages, streamed) + made
 
 
-def adder_cells(
-    count: float, width: float, constant_bits: float, c: SumCells
-) -> tuple[float, float]:
-    """Tables and carry cells of additions of two variables, and of constants."""
-    lut = c.lut * count * max(width - c.free_lut_bits, 0) + c.lut_constant * constant_bits
-    carry = c.carry * count * max(width - c.free_carry_bits, 0)
-    return lut, carry + c.carry_constant * constant_bits
+def rounding_logic(f: Rescale) -> dict[str, float]:
+    """What follows the adders of a requantiser."""
+    return {
+        "kept": float((f.output_width * (f.upper_bits > 0)).sum()),
+        "tie": float(f.tie_bits.sum()),
+        "upper": float(f.upper_bits.sum()),
+    }
 
 
-def step_luts(f: Steps, c: StepCells) -> float:
-    """Tables of the comparisons and selections of all elements."""
-    compared = c.lut_compared * f.compared_bits + c.lut_output * f.output_width
-    table = np.array([c.table.get(int(signals), math.inf) for signals in f.selecting])
-    selected = c.lut_below * f.below_bits + table * f.output_width
-    return float(np.where(f.levels > 0, np.minimum(compared, selected), 0).sum())
+# Look-up tables for a bit of a comparison, and for an output bit that so many signals decide:
+# enough to tell which form a mapper takes. The sizes themselves are fitted.
+_COMPARING: Mapping[Target, float] = {
+    "xc7": 0.31, "xcup": 0.31, "ecp5": 0.5, "ice40": 0.43, "gowin": 0.6,
+}  # fmt: skip
+_DECIDING: Mapping[Target, tuple[float, ...]] = {
+    "xc7": (0, 1, 1, 1, 1, 1, 1, 2, math.inf),
+    "xcup": (0, 1, 1, 1, 1, 1, 1, 2, math.inf),
+    "ecp5": (0, 1, 1, 1, 1, 2, 3.5, 5.5, 9),
+    "ice40": (0, 1, 1, 1, 1, 2.5, 3.6, 4.7, 7),
+    "gowin": (0, 1, 1, 1, 1, 2, 3.5, 7, 14),
+}
+_WHOLE: Mapping[Target, int] = {"xc7": 7, "xcup": 7, "ecp5": 4, "ice40": 4, "gowin": 8}
+"""Inputs of a truth table that is never taken apart: multiplexers beside the tables make it fast,
+and that comes first for these mappers."""
 
 
-def lookup_luts(f: Tables, c: LookupCells) -> float:
-    """Tables of all truth tables: one where its inputs fit, else its parts and what selects them.
+def step_logic(f: Steps, target: Target) -> dict[str, float]:
+    """Each element in the form a mapper takes: all comparisons, or few signals that decide."""
+    deciding = np.full(int(max(f.signals.max(initial=0), MOST_TABULATED)) + 1, np.inf)
+    deciding[: MOST_TABULATED + 1] = _DECIDING[target]
+    tables = deciding[f.signals.astype(np.int64)] * np.maximum(f.output_width, 1)[:, None]
+    known = (f.reads >= 0).all(axis=1)
+    tables[known, 0] = deciding[f.reads[known]].sum(axis=1)
+    each = tables + _COMPARING[target] * f.below_bits
+    whole = f.input_width <= _WHOLE[target]
+    each[whole, 1:] = np.inf
+    best, rows = each.argmin(axis=1), np.arange(len(each))
+    some = f.levels > 0
+    few = some & (whole | (each[rows, best] < _COMPARING[target] * f.compared_bits))
+    all_of = some & ~few
+    return {
+        "compared": float(f.compared_bits[all_of].sum()),
+        "counted": float(f.output_width[all_of].sum()),
+        "below": float(f.below_bits[rows, best][few].sum()),
+        "decided": float(tables[rows, best][few].sum()),
+    }
+
+
+def table_count(f: Tables, target: Target) -> float:
+    """Look-up tables of what is deeper than one: its parts, and what selects them.
 
     Beside the tables are free multiplexers for some more inputs; beyond those, tables select.
     """
+    c = TABLES[target]
     beyond = np.maximum(f.reads - c.inputs, 0)
     ways = np.exp2(np.maximum(beyond - c.free_inputs, 0))
     # No more ways than parts: equal parts need no selection.
-    selecting = c.lut_select * (np.minimum(ways, f.parts[c.inputs]) - 1)
-    return float(np.where(beyond > 0, f.parts[c.inputs] + np.maximum(selecting, 0), 1).sum())
-
-
-def rescale_cells(f: Rescale, c: RescaleCells) -> tuple[float, float]:
-    """Tables and carry cells of all elements' products, constants, rounding and saturation."""
-    product, constant = float(f.product_bits.sum()), float(f.constant_bits.sum())
-    kept = float((f.output_width * (f.upper_bits > 0)).sum())
-    lut = c.lut_product * product + c.lut_constant * constant + c.lut_kept * kept
-    lut += c.lut_tie * float(f.tie_bits.sum()) + c.lut_upper * float(f.upper_bits.sum())
-    return lut, c.carry_product * product + c.carry_constant * constant
+    selecting = np.maximum(c.lut_select * (np.minimum(ways, f.parts[c.inputs]) - 1), 0)
+    return float((f.parts[c.inputs] + selecting)[beyond > 0].sum())
 
 
 def rescale_cut_bits(f: Rescale, level: float) -> float:

@@ -20,11 +20,13 @@ class Tables:
     another bit of the same element. reads: input bits that it depends on. parts: for a device's
     tables of k inputs, the different functions of k bits that it consists of (up to their sign).
     output_bits: bits of all outputs that are not constant and differ: what their registers hold.
+    stored: a memory of constants, which Yosys makes of multiplexers, rather than a table.
     """
 
     reads: IntArray
     parts: Mapping[int, IntArray]
     output_bits: int
+    stored: bool = False
 
 
 def truth_tables(columns: npt.NDArray[np.bool_]) -> Tables:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Literal
 
 from bitwright.models.graph import Target
+from bitwright.models.graph.plan import Memory as Style
 
 Kind = Literal["logic", "tables", "block"]
 
@@ -64,28 +65,52 @@ FORMS: Mapping[Target, tuple[Form, ...]] = {
         Form("block", 14, (*_NARROW, 36), 128, byte=9),
     ),
     "ice40": (Form("block", 11, (2, 4, 8, 16), 64, byte=1),),
+    "gowin": (
+        Form("tables", 4, (4,), 4, 4, luts=6),
+        Form("block", 14, (*_NARROW, 36), 128, byte=9),
+    ),
 }
 
 # Points for a bit of a memory that stays logic, by what is stored: read only, or written.
-_ROM: Mapping[Target, float] = {"xc7": 1 / 64, "xcup": 1 / 64, "ecp5": 1 / 16, "ice40": 1 / 16}
+_ROM: Mapping[Target, float] = {
+    "xc7": 1 / 64, "xcup": 1 / 64, "ecp5": 1 / 16, "ice40": 1 / 16, "gowin": 1 / 16,
+}  # fmt: skip
 _RAM = 1.0
 
 _TRANSPARENT = 6.0
 """Points for what passes a word on that is written where it is read: only FIFOs need it."""
 
 
+_FEWEST = 9
+"""Words of a read-only memory: Yosys makes logic of fewer, whatever they should be."""
+
+
 @cache
-def memory(target: Target, width: int, depth: int, *, written: bool, registered: bool) -> Memory:
+def memory(
+    target: Target,
+    width: int,
+    depth: int,
+    *,
+    written: bool,
+    registered: bool,
+    style: Style = "auto",
+) -> Memory:
     """What becomes of `depth` words of `width` bits.
 
     written: it has a write port; otherwise its contents are fixed. registered: a word is read from
-    a register that follows the memory. Where it is not, Yosys reads a cycle early.
+    a register that follows the memory. Where it is not, Yosys reads a cycle early. style: what the
+    plan asks for.
     """
     # Logic of a fixed memory has all the words that its address can say.
     whole = depth if written else 1 << (depth - 1).bit_length()
     best, least = Memory("logic"), width * whole * (_RAM if written else _ROM[target])
+    kinds = {"auto": ("tables", "block"), "lut": ("tables",), "block": ("block",)}[style]
+    if not written:
+        kinds = tuple(kind for kind in kinds if kind == "block")
+    if style != "auto" and kinds and (written or depth >= _FEWEST):
+        least = math.inf
     for form in FORMS[target]:
-        if form.kind == "tables" and not written:
+        if form.kind not in kinds:
             continue
         cost, cells, parts = _cells(form, width, depth, written)
         cost += 0 if registered else _TRANSPARENT

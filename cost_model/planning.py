@@ -1,4 +1,4 @@
-"""Plans: fully unrolled for vectors, and for everything else the best folding, by integer programs.
+"""Plans: vectors that fit are unrolled, all else is folded as well as can be, by integer programs.
 
 Throughput is the slowest part's (min-max): for a rate, every part is as cheap as it can be in so
 many cycles; for a budget, the cycles of the slowest part are minimised, and then the cost.
@@ -16,7 +16,9 @@ from bitwright.models.errors import InputError
 from bitwright.models.graph import Graph, Plan, Target
 from bitwright.models.graph.streams import Sweep, is_streamed, streams
 
-USUAL_LUTS: dict[Target, int] = {"xc7": 20_000, "xcup": 20_000, "ecp5": 20_000, "ice40": 5_000}
+USUAL_LUTS: dict[Target, int] = {
+    "xc7": 20_000, "xcup": 20_000, "ecp5": 20_000, "ice40": 5_000, "gowin": 15_000,
+}  # fmt: skip
 """Look-up tables that a plan may take when nothing else is said: those of a small device."""
 
 _MOST_TRIES = 8  # of tightening a limit that the finished plan misses
@@ -34,14 +36,16 @@ class _Limits:
 def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
     """A plan for any graph.
 
-    Vectors are unrolled: one a cycle, with the fewest pipeline stages that should meet the clock.
-    Images are folded: the fastest plan of at most USUAL_LUTS, and of those the cheapest; where even
-    the smallest takes more, that one.
+    Vectors are unrolled if that takes at most USUAL_LUTS: one a cycle, with the fewest pipeline
+    stages that should meet the clock. All else is folded: the fastest plan of at most USUAL_LUTS,
+    and of those the cheapest; where even the smallest takes more, that one.
 
     Raises GraphError for an unknown target or a clock outside the plan's limits.
     """
     if all(len(value.shape) == 1 for value in graph.values.values()):
-        return unrolled_plan(graph, target, clock_mhz)
+        plan = unrolled_plan(graph, target, clock_mhz)
+        if estimate(graph, plan).total.lut <= USUAL_LUTS[target]:
+            return plan
     empty = Plan(connections(graph), target, clock_mhz)
     try:
         return _within(graph, empty, None, USUAL_LUTS[target], None)

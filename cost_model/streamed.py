@@ -12,12 +12,15 @@ from dataclasses import replace
 import numpy as np
 
 from bitwright.cost_model import cells
-from bitwright.cost_model.cells import Amounts
+from bitwright.cost_model.amounts import Amounts
 from bitwright.cost_model.cost import Cost
-from bitwright.cost_model.features import Features, features_of
+from bitwright.cost_model.features import half
+from bitwright.cost_model.unrolled import unrolled_amounts
 from bitwright.models.graph import (
     Conv2d,
     Dense,
+    Engine,
+    Folded,
     Graph,
     IntArray,
     Interval,
@@ -34,16 +37,20 @@ from bitwright.models.graph import (
     weight_width,
 )
 from bitwright.models.graph.plan import is_depthwise
+from bitwright.models.graph.positions import at_position, seen_at_position
+from bitwright.models.graph.products import products
 from bitwright.models.graph.streams import (
     INPUT,
     OUTPUT,
     Block,
+    Lines,
     Narrow,
     Repeat,
     Step,
     Streams,
     Sweep,
     Widen,
+    latency,
     needs_memory,
 )
 
@@ -51,27 +58,33 @@ STREAMS = "(streams)"
 """The name of what lies between the nodes; no node can be called that."""
 
 
-def block_parts(graph: Graph, plan: Plan, block: Block, step: Step) -> Amounts | Features:
-    """A node of a block: what its cells are, or the features of hardware without any memory."""
+def block_amounts(
+    graph: Graph, plan: Plan, block: Block, step: Step, solved: bool = False
+) -> Amounts:
+    """What a node of a block consists of. solved: as for `unrolled_amounts`."""
     first = isinstance(block.head, Sweep) and block.steps[0] is step
     sweep = block.head if first and isinstance(block.head, Sweep) else None
     beats = loading(graph, plan).beats if step.node.name in plan.loadable else 0
-    return node_parts(graph, plan.target, step, sweep, load_beats=beats)
+    engine = plan.engines[step.node.name]
+    return node_amounts(graph, plan.target, step, sweep, engine, solved=solved, load_beats=beats)
 
 
-def node_parts(
+def node_amounts(
     graph: Graph,
     target: Target,
     step: Step,
     sweep: Sweep | None,
+    engine: Engine,
     *,
     exact: bool = True,
+    solved: bool = False,
     load_beats: int = 0,
-) -> Amounts | Features:
-    """A node behind a window (`sweep`) or without one.
+) -> Amounts:
+    """What a node behind a window (`sweep`) or without one consists of.
 
     exact: look at the contents of the memory of weights, rather than take it for a random one.
-    load_beats: of the stream that loads the weights at run time; 0 where they are constants.
+    solved: as for `unrolled_amounts`. load_beats: of the stream that loads the weights at run time;
+    0 where they are constants.
     """
     node = step.node
     op = node.op
@@ -79,9 +92,10 @@ def node_parts(
     if sweep is not None:
         if isinstance(op, Dense | Conv2d):
             types = source.type, node.output.type
+            assert isinstance(engine, Folded)
             if load_beats:
-                return _loadable(op, sweep, step, *types, target, load_beats)
-            return product(op, sweep, step, *types, target, exact)
+                return _loadable(op, sweep, step, *types, engine, target, load_beats)
+            return product(op, sweep, step, *types, engine, target, exact)
         assert isinstance(op, MaxPool | SumPool)
         view = cells.window(target, sweep, step.takes * source.type.width, addressed=False)
         largest = isinstance(op, MaxPool)
@@ -89,6 +103,9 @@ def node_parts(
         return view + cells.pool(step.makes, *widths, largest)
     reach, made = graph.intervals[source.name], graph.intervals[node.name]
     lanes = step.takes
+    if isinstance(op, Conv2d):
+        node = replace(node, op=at_position(op))
+        reach = seen_at_position(op, reach)
     if isinstance(op, Threshold | Requantize | Lookup):
         if needs_memory(op, lanes, source.channels):
             types = source.type, node.output.type
@@ -96,7 +113,10 @@ def node_parts(
         rows = np.arange(lanes) % source.channels
         node = replace(node, op=_for_lanes(op, rows))
         reach, made = _for_beat(reach, lanes), _for_beat(made, lanes)
-    return features_of(node, source, reach, made, lanes)
+    stages = latency(node, engine)
+    return unrolled_amounts(
+        node, source, reach, made, lanes, stages, target, streamed=True, solved=solved
+    )
 
 
 def between(graph: Graph, target: Target, made: Streams) -> Amounts:
@@ -116,6 +136,8 @@ def between(graph: Graph, target: Target, made: Streams) -> Amounts:
             total += cells.downsize(width // head.ratio, head.ratio)
         elif isinstance(head, Repeat):
             total += cells.repeat(target, width, head.words, head.copies)
+        elif isinstance(head, Lines):
+            total += cells.lines(target, head, width)
     beats = cells.bits(graph.output.size // made.fifos[OUTPUT].lanes)
     return total + Amounts(Cost(ff=beats), {"loop": beats})
 
@@ -126,6 +148,7 @@ def product(
     step: Step,
     kind: IntType,
     made: IntType,
+    engine: Folded,
     target: Target,
     exact: bool,
 ) -> Amounts:
@@ -134,7 +157,8 @@ def product(
     simd, pe = 1 if depthwise else step.takes, step.makes
     width = weight_width(op.weights)
     found = cells.window(target, sweep, step.takes * kind.width, addressed=True)
-    stored = cells.rom_of_shape(target, sweep.passes * sweep.accesses, pe * simd * width)
+    word, depth, style = pe * simd * width, sweep.passes * sweep.accesses, engine.memory
+    stored = cells.rom_of_shape(target, depth, word, style)
     bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
     if exact:
         weights = weight_words(op, sweep, pe, simd)
@@ -143,16 +167,22 @@ def product(
             binary = kind.width == 1 and not kind.signed
             bias = bias - negative if binary else bias + negative
             weights = (weights + 1) // 2
-        stored = cells.rom(target, weights.reshape(-1, pe * simd), width)
+        stored = cells.rom(target, weights.reshape(-1, pe * simd), width, style)
     found += stored
     constants = 0
     if np.any(bias):
         found += cells.rom(target, bias, made.width)
         constants = len(cells.stored_columns(bias, made.width))
-    lanes = (pe, 1) if depthwise else (pe, simd)
+        found += _late_pass(sweep, engine)
+    form = products(op, kind, simd, loadable=False)
     return found + cells.products(
-        target, *lanes, kind.width, width, made.width, constants, kind.signed
+        target, pe, form, engine.stages, kind.width, made.width, constants, kind.signed
     )
+
+
+def _late_pass(sweep: Sweep, engine: Folded) -> Amounts:
+    """The number of a pass, delayed until its sum begins."""
+    return Amounts(Cost(ff=cells.bits(sweep.passes) * (engine.stages - 1)))
 
 
 def _loadable(
@@ -161,6 +191,7 @@ def _loadable(
     step: Step,
     kind: IntType,
     made: IntType,
+    engine: Folded,
     target: Target,
     load_beats: int,
 ) -> Amounts:
@@ -168,13 +199,19 @@ def _loadable(
     simd, pe = step.takes, step.makes
     width = weight_width(op.weights)
     found = cells.window(target, sweep, simd * kind.width, addressed=True)
-    for word, depth in (
-        (pe * simd * width, sweep.passes * sweep.accesses),
-        (pe * made.width, sweep.passes),
+    for word, depth, style in (
+        (pe * simd * width, sweep.passes * sweep.accesses, engine.memory),
+        (pe * made.width, sweep.passes, "auto"),
     ):
-        found += cells.ram(target, word, depth) + cells.loader(word, depth, load_beats)
-    return found + cells.products(
-        target, pe, simd, kind.width, width, made.width, pe * made.width, kind.signed, False
+        found += cells.ram(target, word, depth, style=style)
+        found += cells.loader(word, depth, load_beats)
+    form = products(op, kind, simd, loadable=True)
+    return (
+        found
+        + _late_pass(sweep, engine)
+        + cells.products(
+            target, pe, form, engine.stages, kind.width, made.width, pe * made.width, kind.signed
+        )
     )
 
 
@@ -228,8 +265,7 @@ def from_memory(
         }  # fmt: skip
         ff = lanes * (kind.width + made.width) + 2
         return found + Amounts(Cost(ff=ff), logic)
-    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
-    bias = op.bias + half
+    bias = op.bias + half(op)
     factor, constant = _signed_width(op.multiplier), _signed_width(bias)
     summed = max(kind.width + factor, constant) + 1
     found = counter + rom(op.multiplier.reshape(steps, lanes), factor)
@@ -238,8 +274,10 @@ def from_memory(
     known = Cost(ff=lanes * made.width + 3)
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
     if cells.is_block_product(target, kind.width, factor):
-        known += Cost(dsp=lanes * cells.multiplier_blocks(target, kind.width + 1, factor))
-        if target == "ecp5":  # Yosys puts the registers around a Xilinx multiplier into its block
+        known += Cost(
+            dsp=lanes * cells.multiplier_blocks(target, kind.width + (not kind.signed), factor)
+        )
+        if target not in ("xc7", "xcup"):  # Yosys puts those around a Xilinx one into its block
             known += Cost(ff=lanes * (2 * kind.width + factor))
     else:
         known += Cost(ff=lanes * (2 * kind.width + factor))

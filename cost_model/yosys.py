@@ -29,13 +29,14 @@ SYNTHESIS: Mapping[Target, str] = {
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -nosrl",
     "ecp5": "synth_ecp5",
     "ice40": "synth_ice40",
+    "gowin": "synth_gowin -family gw2a -noiopads",
 }
 
 # Unrolled layers have their constants wired in, and a multiplier block spent on a constant would
 # hide the logic that is being counted. Folded products multiply variables, which is what the blocks
 # are for. iCE40 would use its blocks only with -dsp: most of its devices have none.
 NO_MULTIPLIERS: Mapping[Target, str] = {
-    "xc7": " -nodsp", "xcup": " -nodsp", "ecp5": " -nodsp", "ice40": "",
+    "xc7": " -nodsp", "xcup": " -nodsp", "ecp5": " -nodsp", "ice40": "", "gowin": " -nodsp",
 }  # fmt: skip
 
 # Every wide addition on its own carry chain. Left alone, Yosys merges chains of additions into
@@ -60,11 +61,11 @@ endmodule
 """
 
 # The counting rule, one row per cell that may occur. LUT: LUT1 to LUT6 one each, INV too (a vendor
-# tool places it in a look-up table unless it can be absorbed). MUXF7/8/9, PFUMX and L6MUX21 are in
-# the slice beside the tables and cost nothing. A CCU2C is a carry cell *and* occupies two look-up
-# tables, as in nextpnr's "Total LUT4s"; on the others the tables of a sum are cells of their own.
-# Memory made of look-up tables counts as many as it occupies.
-# $scopeinfo only remembers where flattened cells came from.
+# tool places it in a look-up table unless it can be absorbed). MUXF7/8/9, PFUMX, L6MUX21 and
+# MUX2_LUT* are in the slice beside the tables and cost nothing. A CCU2C is a carry cell *and*
+# occupies two look-up tables, as in nextpnr's "Total LUT4s", and Gowin's ALU occupies one; on the
+# others the tables of a sum are cells of their own. Memory made of look-up tables counts as many as
+# it occupies. $scopeinfo only remembers where flattened cells came from.
 _LUT, _FF, _CARRY = Cost(lut=1), Cost(ff=1), Cost(carry=1)
 _XILINX: Mapping[str, Cost] = {
     **{f"LUT{k}": _LUT for k in range(1, 7)},
@@ -112,6 +113,25 @@ CELLS: Mapping[Target, Mapping[str, Cost]] = {
         },
         "SB_MAC16": Cost(dsp=1),
         **{f"SB_RAM40_4K{edge}": Cost(bram=1) for edge in ("", "NR", "NW", "NRNW")},
+        "$scopeinfo": Cost(),
+    },
+    "gowin": {
+        **{f"LUT{k}": _LUT for k in range(1, 5)},
+        **{f"MUX2_LUT{k}": Cost() for k in (5, 6, 7, 8)},
+        "ALU": Cost(lut=1, carry=1),
+        **{
+            f"DFF{edge}{kind}": _FF
+            for edge in ("", "N")
+            for kind in ("", "E", "S", "SE", "R", "RE", "P", "PE", "C", "CE")
+        },
+        # Four tables hold the bits; the two beside them lose their inputs to the write address.
+        "RAM16SDP4": Cost(lut=6),
+        **{name: Cost(bram=1) for name in ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B")},
+        "MULT9X9": Cost(dsp=1),
+        "MULT18X18": Cost(dsp=1),
+        "MULT36X36": Cost(dsp=4),
+        "GND": Cost(),
+        "VCC": Cost(),
         "$scopeinfo": Cost(),
     },
 }
@@ -167,13 +187,17 @@ def script(
     *,
     multipliers: bool = False,
     black_boxes: Sequence[str] = (),
+    netlist: str | None = None,
 ) -> str:
     """The Yosys script that maps module `top` and writes the cell counts to stat.json.
 
     files: in the order to read them. The map of the adders is read from adders.v. multipliers:
     whether multiplier blocks may be used. black_boxes: modules whose insides do not count.
+    netlist: a file for nextpnr, with the pads that it asks for.
     """
     synthesis = SYNTHESIS[target] + ("" if multipliers else NO_MULTIPLIERS[target])
+    if netlist is not None:
+        synthesis = f"{synthesis.replace(' -noiopads', '')} -json {netlist}"
     return "\n".join(
         [
             *(f"read_verilog -sv {name}" for name in files),

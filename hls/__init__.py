@@ -7,13 +7,14 @@
     extension.py     the layers that hls4ml does not have; their C++ is in nnet_*.h
     project.py       a folder that holds an hls4ml project
     simulation.py    that folder's C++ compiled and run, integers in and integers out
+    many.py          several projects in one program
     vendor.py        that folder's C++ synthesised, where a vendor's tool is installed
     programs.py      running other people's programs
 
 hls4ml is imported when the first project is written, not with this package.
 """
 
-from bitwright.hls.mapping import IO_TYPES, IoType
+from bitwright.hls.mapping import IO_TYPES, IoType, usual_io
 from bitwright.hls.project import BACKENDS, DEFAULT_PART, Backend, Project, load, write
 from bitwright.hls.simulation import simulate, trace
 from bitwright.hls.vendor import Report, build
@@ -30,5 +31,6 @@ __all__ = [
     "load",
     "simulate",
     "trace",
+    "usual_io",
     "write",
 ]

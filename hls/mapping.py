@@ -38,6 +38,22 @@ IoType = Literal["io_parallel", "io_stream"]
 IO_TYPES: tuple[IoType, ...] = get_args(IoType)
 
 _MOST_COPIES = 7  # of one stream, in hls4ml
+_LARGEST_ARRAY = 4096  # elements that hls4ml lets AMD's tools split into registers (MaximumSize)
+
+
+def usual_io(graph: Graph) -> IoType:
+    """Streams where a tensor of an image has more elements than an array in registers can have.
+
+    Arrays else, and where streams cannot carry the graph.
+    """
+    sizes = (value.size for value in graph.values.values() if len(value.shape) > 1)
+    if max(sizes, default=0) <= _LARGEST_ARRAY:
+        return "io_parallel"
+    try:
+        _check_streams(graph)
+    except UnsupportedError:
+        return "io_parallel"
+    return "io_stream"
 
 
 def layers(graph: Graph, io: IoType = "io_parallel") -> list[Layer]:

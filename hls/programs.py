@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bitwright.models.errors import ToolError
@@ -20,15 +20,24 @@ def find(program: str, remedy: str) -> str:
     return path
 
 
-def run(command: Sequence[object], *, what: str, folder: Path, timeout_s: float) -> str:
+def run(
+    command: Sequence[object],
+    *,
+    what: str,
+    folder: Path,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """What a program printed, run inside `folder`. what: the activity, for messages.
 
     Raises:
-        ToolError: it failed, crashed or took longer than `timeout_s` seconds.
+        ToolError: it failed, crashed or took longer than `timeout_s` seconds; with the last lines
+            that it printed.
     """
     with subprocess.Popen(
         [str(word) for word in command],
         cwd=folder,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,16 +48,23 @@ def run(command: Sequence[object], *, what: str, folder: Path, timeout_s: float)
         try:
             printed, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            printed, _ = process.communicate()
             raise ToolError(
                 f"{what} took longer than {timeout_s:g} s and was stopped: allow it more time"
+                f"{_last_lines(printed)}"
             ) from None
         finally:
             if process.poll() is None:  # also where the user pressed Ctrl-C
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
-        last = "\n".join(printed.rstrip().splitlines()[-_LAST_LINES:])
-        raise ToolError(f"{what} {_ending(process.returncode)}; the last that it printed:\n{last}")
+        raise ToolError(f"{what} {_ending(process.returncode)}{_last_lines(printed)}")
     return printed
+
+
+def _last_lines(printed: str) -> str:
+    lines = printed.rstrip().splitlines()[-_LAST_LINES:]
+    return "".join(["; the last that it printed:\n", "\n".join(lines)]) if lines else ""
 
 
 def _ending(code: int) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bitwright.hls.layer import BINARY, Layer
-from bitwright.hls.mapping import IO_TYPES, IoType, layers
+from bitwright.hls.mapping import IO_TYPES, IoType, layers, usual_io
 from bitwright.models.errors import BitwrightError, InputError, StorageError, ToolError
 from bitwright.models.graph import Graph, IntType, Value, digest
 from bitwright.models.graph.storage import replaced_folder
@@ -57,13 +57,13 @@ def write(
     backend: Backend = "Vitis",
     part: str = DEFAULT_PART,
     clock_mhz: float = 200.0,
-    io: IoType = "io_parallel",
+    io: IoType | None = None,
 ) -> Project:
     """Write the graph as an hls4ml project, replacing the folder.
 
     part: the device, as AMD spells it. clock_mhz: the clock that the vendor's tool aims at. io:
-    whole tensors as arrays, or streams with one pixel's channels at a time; the products of one
-    pixel are fully unrolled in both.
+    whole tensors as arrays, or streams with one pixel's channels at a time, as `usual_io` chooses
+    where nothing is said; the products of one pixel are fully unrolled in both.
     Raises:
         UnsupportedError: something in the graph that hls4ml cannot express exactly.
         InputError: an unknown back end or interface, or a part or clock that cannot be.
@@ -72,6 +72,7 @@ def write(
     """
     if backend not in BACKENDS:
         raise InputError(f"HLS back end {backend!r} is not one of {', '.join(BACKENDS)}")
+    io = io or usual_io(graph)
     if io not in IO_TYPES:
         raise InputError(f"HLS interface {io!r} is not one of {', '.join(IO_TYPES)}")
     if not re.fullmatch(r"[A-Za-z0-9-]+", part):

@@ -3,7 +3,8 @@
 //     simulation INPUT OUTPUT ELEMENTS_IN ELEMENTS_OUT [TENSOR ELEMENTS]...
 //
 // INPUT holds vectors of int64; OUTPUT receives, for each, the int64 of every TENSOR named and of
-// the result. Compiled with TOP, the function's name, and SOURCE, the file that defines it.
+// the result. Compiled with SOURCE, a file that defines the top function, and TOP, its name; or with
+// a SOURCE that defines RUN(job), for one of many (many.py).
 
 #include SOURCE
 
@@ -98,8 +99,12 @@ template <class In, class Out> void run(void (*top)(hls::stream<In> &, hls::stre
     }
 }
 
+#ifndef RUN
+#define RUN(job) run(TOP, job)
+#endif
+
 void *run_all(void *job) {
-    run(TOP, *static_cast<Job *>(job));
+    RUN(*static_cast<Job *>(job));
     return nullptr;
 }
 

@@ -7,6 +7,7 @@ in a process of its own (HLS headers call abort) and its build folder is new eac
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def _run(
     project: Project, batch: IntArray, traced: tuple[Value, ...], timeout_s: float
 ) -> dict[str, IntArray]:
     """The traced tensors and the output, by name."""
-    _check_weights(project)
+    check_weights(project)
     try:
         with tempfile.TemporaryDirectory(prefix="bitwright-hls-") as name:
             program = _compile(project, Path(name), timeout_s)
@@ -78,7 +79,7 @@ def _run(
 
             def one(i: int, rows: IntArray) -> IntArray:
                 files = Path(name, f"x{i}"), Path(name, f"y{i}")
-                return _run_one(program, project, rows, traced, files, timeout_s)
+                return run_one(program, project, rows, traced, files, timeout_s)
 
             with ThreadPoolExecutor(parts) as pool:
                 integers = list(pool.map(one, range(parts), np.array_split(batch, parts)))
@@ -96,32 +97,39 @@ def _run(
 
 
 def _compile(project: Project, build: Path, timeout_s: float) -> Path:
-    compiler = find("g++", "install a C++ compiler (Debian and Ubuntu: apt install g++)")
     program = build / "simulation"
+    names = [f"-DTOP={project.top}", f'-DSOURCE="firmware/{project.top}.cpp"']
+    compile_project(project.folder, names, program, timeout_s)
+    return program
+
+
+def compile_project(folder: Path, names: Sequence[str], program: Path, timeout_s: float) -> None:
+    """Compile `simulation.cpp` inside a project's folder. names: what it is compiled with."""
+    compiler = find("g++", "install a C++ compiler (Debian and Ubuntu: apt install g++)")
     # One translation unit: the arbitrary-precision headers are most of the work and read once.
     command = [
         compiler,
         *_FLAGS,
         "-I.",
+        "-Ifirmware",
         "-Ifirmware/ap_types",
-        f"-DTOP={project.top}",
-        f'-DSOURCE="firmware/{project.top}.cpp"',
+        *names,
         '-DWEIGHTS_DIR="firmware/weights"',
         Path(__file__).with_suffix(".cpp"),
         "-o",
         program,
     ]
-    run(command, what=f"g++ on {project.folder}", folder=project.folder, timeout_s=timeout_s)
-    return program
+    run(command, what=f"g++ on {folder}", folder=folder, timeout_s=timeout_s)
 
 
-def _run_one(
+def run_one(
     program: Path,
     project: Project,
     rows: IntArray,
     traced: tuple[Value, ...],
     files: tuple[Path, Path],
     timeout_s: float,
+    environment: Mapping[str, str] | None = None,
 ) -> IntArray:
     """One process's share: shape (rows, elements of all traced tensors and of the output)."""
     source, result = files
@@ -131,7 +139,9 @@ def _run_one(
     what = f"the simulation of {project.folder}"
     command = [program, source, result, *sizes, *named]
     # It reads its weights from there.
-    printed = run(command, what=what, folder=project.folder, timeout_s=timeout_s)
+    printed = run(
+        command, what=what, folder=project.folder, timeout_s=timeout_s, environment=environment
+    )
     if "Hls::stream" in printed:  # the headers only warn of it
         first = next(line for line in printed.splitlines() if "Hls::stream" in line)
         raise ToolError(f"{what} lost its place in a stream; the first that it printed:\n{first}")
@@ -145,7 +155,7 @@ def _run_one(
     return integers.reshape(len(rows), width)
 
 
-def _check_weights(project: Project) -> None:
+def check_weights(project: Project) -> None:
     """Prove that what the simulation reads (.txt) is what a vendor's tool would build (.h)."""
     for text in sorted(project.folder.glob("firmware/weights/*.txt")):
         header = text.with_suffix(".h")

@@ -294,7 +294,7 @@ def _npz(path: Path, wanted: Mapping[str, Shape], kinds: str = "u") -> dict[str,
                     made[name] = _npy(file, shape, kinds)
     except KeyError:
         raise InputError(f"{path} has no array {name!r}: it needs {', '.join(wanted)}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be used ({error}): fetch it again") from None
     return made
 

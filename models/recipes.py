@@ -39,6 +39,7 @@ else:
 
 
 _ROWS = 10_000  # test rows that are kept beside the weights
+_MOST_BYTES, _MOST_DOTS = 1 << 16, 100  # Python's reader needs quadratic time for dotted keys
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,13 @@ def read_recipe(path: str | Path) -> RecipeFile:
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"recipe {path} is larger than {_MOST_BYTES:,} bytes: it is no recipe")
+        text = path.read_text(encoding="utf-8")
+        if max((line.count(".") for line in text.splitlines()), default=0) > _MOST_DOTS:
+            raise InputError(f"recipe {path} has a line of more than {_MOST_DOTS} dots: it is none")
+        raw = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:  # of bytes, numbers, nesting, TOML
         raise InputError(f"recipe {path} cannot be read: {error}") from None
     refuse_unknown(f"recipe {path}", "", raw, [f.name for f in fields(RecipeFile)])
     for key in ("model", "data"):

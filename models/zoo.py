@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from bitwright.models.train import Recipe
 
 
+Spread = Literal["even", "bell"]
+"""How the magnitudes of random weights are spread."""
+
+
 def digits_mlp(seed: int = 0) -> "nn.Module":
     """The demo: a mixed-precision Brevitas MLP for scikit-learn's digits, 64-20-12-10, untrained.
 
@@ -169,6 +173,7 @@ def random_mlp(
     *,
     seed: int = 0,
     density: float = 0.5,
+    spread: Spread = "even",
     form: Literal["requantize", "threshold"] = "requantize",
     name: str = "random_mlp",
 ) -> Graph:
@@ -176,8 +181,10 @@ def random_mlp(
 
     sizes: inputs, then the outputs of every dense layer. weight_bits: one per dense layer; 1 means
     binary. activation_bits: the (signed) input's, then those of every hidden (unsigned) layer.
-    density: share of weights that are not zero (binary weights never are). form: the operation
-    that requantises; both compute the same, shifts chosen so that the activations fill their range.
+    density: share of weights that are not zero (binary weights never are). spread: even over all
+    magnitudes, or a bell without its middle, as of a trained layer that was pruned. form: the
+    operation that requantises; both compute the same, shifts chosen so that the activations fill
+    their range.
 
     Raises InputError for lists whose lengths disagree.
     """
@@ -192,7 +199,7 @@ def random_mlp(
     sample = rng.integers(source.type.min, source.type.max + 1, (256, sizes[0]))
     nodes: list[Node] = []
     for i, outputs in enumerate(sizes[1:]):
-        weights = _random_weights(rng, (source.size, outputs), weight_bits[i], density)
+        weights = _random_weights(rng, (source.size, outputs), weight_bits[i], density, spread)
         bias = rng.integers(-8, 9, outputs)
         dense = Dense(Plain(weights, weight_bits[i]), bias)
         placeholder = Node(dense, (source.name,), Value(f"fc{i}", (outputs,), IntType(64, True)))
@@ -235,6 +242,7 @@ def random_cnn(
     classes: int = 5,
     seed: int = 0,
     density: float = 0.5,
+    spread: Spread = "even",
     form: Literal["requantize", "threshold"] = "requantize",
     decide: bool = False,
     name: str = "random_cnn",
@@ -246,7 +254,7 @@ def random_cnn(
     `residual` a second one beside which the first's result is added, in other units; and a pool
     over 2 x 2. padding: by one, so that a convolution keeps the image's size; residual ones always
     are. The last image is flattened for a dense layer of `classes` outputs, and `decide` names the
-    largest. weight_bits, activation_bits, density, form: as for `random_mlp`.
+    largest. weight_bits, activation_bits, density, spread, form: as for `random_mlp`.
 
     Raises GraphError where an image becomes smaller than a kernel.
     """
@@ -276,7 +284,7 @@ def random_cnn(
         if size == 3 and (padding or name.startswith("res")):
             window = Window((3, 3), padding=(1, 1, 1, 1))
         taps = source.channels // groups * size * size
-        weights = _random_weights(rng, (taps, outputs), weight_bits, density)
+        weights = _random_weights(rng, (taps, outputs), weight_bits, density, spread)
         conv = Conv2d(Plain(weights, weight_bits), rng.integers(-8, 9, outputs), window, groups)
         return requantised(f"{name}_act", b.add(name, conv, source))
 
@@ -297,7 +305,7 @@ def random_cnn(
             total = b.add(f"pool{i}", SumPool(Window((2, 2), (2, 2))), x)
             x = requantised(f"pool{i}_act", total)
     x = b.add("flat", Reshape(), x, shape=(x.size,))
-    weights = _random_weights(rng, (x.size, classes), weight_bits, density)
+    weights = _random_weights(rng, (x.size, classes), weight_bits, density, spread)
     usual = np.median(evaluate(b.graph(x), sample) @ weights, axis=0).astype(np.int64)
     x = b.add("scores", Dense(Plain(weights, weight_bits), -usual), x)
     if decide:
@@ -307,10 +315,16 @@ def random_cnn(
 
 
 def _random_weights(
-    rng: np.random.Generator, shape: tuple[int, int], bits: int, density: float
+    rng: np.random.Generator, shape: tuple[int, int], bits: int, density: float, spread: Spread
 ) -> IntArray:
     signs: IntArray = rng.choice(np.array([-1, 1]), shape)
     if bits == 1:
         return signs
-    magnitude: IntArray = rng.integers(1, IntType(bits, signed=True).max + 1, shape)
+    largest = IntType(bits, signed=True).max
+    if spread == "bell":  # the largest is at two and a half standard deviations
+        drawn = np.abs(rng.standard_normal(shape))
+        bell: IntArray = np.rint(drawn / 2.5 * largest).clip(1, largest).astype(np.int64)
+        bell[drawn < np.quantile(drawn, 1 - density)] = 0
+        return signs * bell
+    magnitude: IntArray = rng.integers(1, largest + 1, shape)
     return signs * magnitude * (rng.random(shape) < density)

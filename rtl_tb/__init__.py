@@ -1,15 +1,17 @@
 """RTL and its test benches: graph and plan to SystemVerilog, simulated in Verilator.
 
 emit.py, layers.py, plain.py   graph and plan to SystemVerilog, in two independent forms
-adders.py, schedule.py         constant products as adder graphs, and their pipeline stages
 text.py                        how generated SystemVerilog is written
 lib/                           the hand-written cells that generated modules instantiate
 design.py, vectors.py          what was emitted, and its vectors as beats of a stream
 tools.py, verilate.py          the programs, and a design compiled with them
 bulk.py, sim/                  whole data sets through a compiled design
+many.py                        several designs in one model
 loading.py                     the words of weights that are loaded at run time
 redundant.py, faults.py        the design three times with a vote, and bits flipped in it
-bench.py, cocotb_stream.py     the protocol, by cocotb
+proof.py                       adder graphs proven from their text, for all inputs
+ip/                            folders to hand over, that need no bitwright
+bench.py, cocotb_stream.py     the protocol, by cocotb, with vectors as hex text
 """
 
 from bitwright.rtl_tb.bench import BenchResult, run_bench

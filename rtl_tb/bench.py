@@ -5,14 +5,15 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import numpy.typing as npt
 
 from bitwright.models.errors import InputError, StorageError, ToolError
+from bitwright.models.graph import IntArray, Value
 from bitwright.models.graph.reference import check_batch
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.tools import run
@@ -20,7 +21,7 @@ from bitwright.rtl_tb.vectors import pack
 from bitwright.rtl_tb.verilate import Model, verilate
 
 BENCH = Path(__file__).with_name("cocotb_stream.py")
-"""The bench itself: it can be copied beside a `vectors.npz` and used without bitwright."""
+"""The bench itself: it can be copied, and used without bitwright."""
 
 # In a process of its own: the runner has no time-out, and a simulator that crashes takes it along.
 _RUNNER = """
@@ -77,17 +78,7 @@ def run_bench(
         with tempfile.TemporaryDirectory(prefix="bitwright-") as name:
             place = Path(name)
             shutil.copy(BENCH, place)
-            np.savez(
-                place / "vectors.npz",
-                stimulus=pack(
-                    vectors.reshape(-1, *design.input_beat.shape), design.input_beat, noise=True
-                ),
-                expected=pack(wanted.reshape(-1, *design.output_beat.shape), design.output_beat),
-                latency=design.latency,
-                interval=design.interval,
-                framed=design.framed,
-                tensors=len(vectors),
-            )
+            write_vectors(place, design, vectors, wanted)
             output = _simulate(design, model, place, seed, waves, timeout_s)
             return _result(place, len(vectors), design.top, output)
     except OSError as error:
@@ -95,6 +86,46 @@ def run_bench(
             f"cannot write {error.filename or tempfile.gettempdir()} ({error.strerror}): make "
             "room, or choose a place that can be written"
         ) from None
+
+
+def write_vectors(
+    folder: Path,
+    design: Design,
+    x: IntArray,
+    expected: IntArray,
+    *,
+    clock: str = "clk_i",
+    reset: str = "rst_ni",
+    idle: Sequence[str] = (),
+) -> None:
+    """Write what the bench reads: the beats of tensors as hex text, and facts about the design.
+
+    x, expected: integers, shapes (batch, *input shape) and (batch, *output shape). clock, reset:
+    names of ports. idle: input ports that are held at zero.
+    """
+    write_beats(folder / "stimulus.hex", x, design.input_beat, noise=True)
+    write_beats(folder / "expected.hex", expected, design.output_beat)
+    facts = {
+        "clock": clock,
+        "reset": reset,
+        "idle": list(idle),
+        "tensors": len(x),
+        "latency": design.latency,
+        "interval": design.interval,
+        "framed": design.framed,
+    }
+    (folder / "bench.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def write_beats(file: Path, tensors: IntArray, beat: Value, *, noise: bool = False) -> None:
+    """Write tensors as hex text, a beat a line, under a line that says so.
+
+    beat: what one beat carries, an equal part of a tensor. noise: as for `pack`.
+    """
+    beats = pack(tensors.reshape(-1, *beat.shape), beat, noise=noise)[:, ::-1]
+    lines = [f"// {len(tensors)} tensors, beats of {beat}, element 0 in the lowest bits"]
+    lines += [row.tobytes().hex() for row in beats]
+    file.write_text("\n".join(lines) + "\n")
 
 
 def _simulate(
@@ -116,7 +147,7 @@ def _simulate(
         # Registers without a reset begin at random.
         "plusargs": ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 0x7FFFFFFF + 1}"],
         "extra_env": {
-            "BITWRIGHT_VECTORS": str(place / "vectors.npz"),
+            "BITWRIGHT_VECTORS": str(place),
             "BITWRIGHT_MEASURED": str(place / "measured.json"),
         },
     }

@@ -19,7 +19,7 @@ from bitwright.models.graph import IntArray
 from bitwright.models.graph.reference import check_batch
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.tools import run
-from bitwright.rtl_tb.vectors import Beats, beat_bytes, dirty_padding, pack, unpack
+from bitwright.rtl_tb.vectors import Beats, beat_bytes, beat_words, dirty_padding, unpack
 from bitwright.rtl_tb.verilate import Model, verilate
 
 _ELEMENTS_AT_ONCE = 1 << 22
@@ -221,9 +221,16 @@ class Simulator:
                 f"cannot write {error.filename or tempfile.gettempdir()} ({error.strerror}): make "
                 "room, or choose a place that can be written"
             ) from None
-        size = beat_bytes(self.design.output_beat)
-        rows = words.reshape(-1, -(-size // 4)).view(np.uint8)
-        return self._judge(output, rows[:, :size], len(x))
+        rows = words.reshape(-1, self._output_bytes() // 4).view(np.uint8)
+        return self._judge(output, rows[:, : beat_bytes(self.design.output_beat)], len(x))
+
+    def _output_bytes(self) -> int:
+        """Bytes of a beat in the file of results: whole words, the beat first."""
+        return -(-beat_bytes(self.design.output_beat) // 4) * 4
+
+    def _stimulus(self, x: IntArray) -> Beats:
+        """Beats as they are in the file of stimuli: rows of whole words."""
+        return beat_words(x, self.design.input_beat, noise=True)
 
     def _tensors(self, beats: Beats) -> IntArray:
         """The whole output tensors that beats carry."""
@@ -232,16 +239,10 @@ class Simulator:
         return unpack(whole, self.design.output_beat).reshape(-1, *output.shape)
 
     def _write_stimulus(self, x: IntArray, path: Path) -> None:
-        beat = self.design.input_beat
-        size = beat_bytes(beat)
         with path.open("wb") as file:
             step = max(1, _ELEMENTS_AT_ONCE // self.design.input.size)
             for start in range(0, len(x), step):
-                rows = x[start : start + step].reshape(-1, *beat.shape)
-                beats = pack(rows, beat, noise=True)
-                words = np.zeros((len(beats), -(-size // 4) * 4), np.uint8)
-                words[:, :size] = beats
-                file.write(words.data)
+                file.write(np.ascontiguousarray(self._stimulus(x[start : start + step])).data)
 
     def _judge(self, output: str, beats: Beats, vectors: int) -> _Run:
         try:

@@ -1,15 +1,18 @@
 """A cocotb bench for any AXI4-Stream design that makes a tensor of every tensor; it stands alone.
 
-It needs cocotb, numpy and one file, `vectors.npz` beside it or wherever BITWRIGHT_VECTORS points:
+It needs cocotb and a folder of three text files, which BITWRIGHT_VECTORS names or which is called
+`vectors`, beside the bench or one folder up:
 
-    stimulus   uint8 (beats, bytes of s_axis_tdata), least significant byte first
-    expected   uint8 (beats, bytes of m_axis_tdata)
-    tensors    how many tensors those are, each of equally many beats
-    latency    cycles from the clock edge that takes a tensor's first beat to the one that hands the
-               last of its result over
-    interval   cycles between two tensors at full rate
-    framed     whether tlast marks the last beat of every tensor; otherwise a tensor is one beat,
-               and its result gets the tlast that it came with
+    stimulus.hex   beats of s_axis_tdata, one a line; a line that begins with // is a comment
+    expected.hex   beats of m_axis_tdata
+    bench.json     clock, reset   names of the ports; the reset is active low
+                   idle           inputs that are held at zero
+                   tensors        how many the beats are, each of equally many
+                   latency        cycles from the clock edge that takes a tensor's first beat to the
+                                  one that hands the last of its result over
+                   interval       cycles between two tensors at full rate
+                   framed         whether tlast marks the last beat of every tensor; otherwise a
+                                  tensor is one beat, and its result gets the tlast it came with
 
 What it measures goes to the log, and as JSON to the file that BITWRIGHT_MEASURED names.
 """
@@ -24,33 +27,42 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cocotb
-import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
 PERIOD_NS = 10
 LOOK_EVERY = 64  # cycles between two looks at whether a test is done; then nothing more may come
 
-_FILE = Path(os.environ.get("BITWRIGHT_VECTORS") or Path(__file__).with_name("vectors.npz"))
-with np.load(_FILE, allow_pickle=False) as _arrays:
-    TENSORS, FRAMED = int(_arrays["tensors"]), bool(_arrays["framed"])
-    LATENCY, INTERVAL = int(_arrays["latency"]), int(_arrays["interval"])
-    STIMULUS, EXPECTED = (
-        [
-            [int.from_bytes(beat.tobytes(), "little") for beat in tensor]
-            for tensor in np.split(_arrays[name], TENSORS)
-        ]
-        for name in ("stimulus", "expected")
-    )
+Pauses = Iterator[bool]
+Tensors = Sequence[Sequence[int]]  # the beats of each
+
+_HERE = Path(__file__).resolve().parent
+FOLDER = Path(
+    os.environ.get("BITWRIGHT_VECTORS")
+    or next(filter(Path.is_dir, (_HERE / "vectors", _HERE.parent / "vectors")))
+)
+_FACTS = json.loads((FOLDER / "bench.json").read_text())
+CLOCK, RESET, IDLE = _FACTS["clock"], _FACTS["reset"], _FACTS["idle"]
+TENSORS, FRAMED = _FACTS["tensors"], _FACTS["framed"]
+LATENCY, INTERVAL = _FACTS["latency"], _FACTS["interval"]
+
+
+def read_beats(name: str, tensors: int = TENSORS) -> Tensors:
+    """The beats in a file, tensor by tensor."""
+    lines = (FOLDER / name).read_text().splitlines()
+    words = [int(line, 16) for line in lines if line and not line.startswith("//")]
+    each, left = divmod(len(words), tensors)
+    assert each and not left, f"{name} has {len(words)} beats, which are not {tensors} tensors"
+    return [words[i : i + each] for i in range(0, len(words), each)]
+
+
+STIMULUS, EXPECTED = read_beats("stimulus.hex"), read_beats("expected.hex")
 IN_BEATS, OUT_BEATS = len(STIMULUS[0]), len(EXPECTED[0])  # of one tensor
 
 # Within this many cycles a working design takes or gives a beat, whatever the pauses.
 PATIENCE = 1000 + 64 * (LATENCY + INTERVAL)
 # Of the tensors, where it is about the protocol more than the values.
 SOME = slice(0, max(2, min(1000, 20_000 // INTERVAL)))
-
-Pauses = Iterator[bool]
-Tensors = Sequence[Sequence[int]]  # the beats of each
 
 
 class Beat(NamedTuple):
@@ -148,16 +160,20 @@ class TB:
         self.source, self.sink = Source(dut), Sink(dut)
         self.cycle = 0
         self._reset = True
-        dut.rst_ni.value = 0
+        self._reset_pin = getattr(dut, RESET)
+        self._reset_pin.value = 0
+        for name in IDLE:
+            getattr(dut, name).value = 0
         dut.s_axis_tvalid.value = 0
         dut.s_axis_tlast.value = 0
         dut.s_axis_tdata.value = 0
         dut.m_axis_tready.value = 0
-        Clock(dut.clk_i, PERIOD_NS, unit="ns").start()
+        self._clock = getattr(dut, CLOCK)
+        Clock(self._clock, PERIOD_NS, unit="ns").start()
         cocotb.start_soon(self._run())
 
     async def _run(self) -> None:
-        edge = RisingEdge(self.dut.clk_i)
+        edge = RisingEdge(self._clock)
         while True:
             await edge
             self.cycle += 1
@@ -170,14 +186,14 @@ class TB:
 
     async def reset(self, cycles: int = 4) -> None:
         """Hold the design in reset, and forget every beat that was on its way."""
-        self.dut.rst_ni.value = 0
+        self._reset_pin.value = 0
         self._reset = True
         self.source.queue.clear()
         await self.cycles(cycles)
         self.sink.beats.clear()
         self.source.taken_at.clear()
         self.sink.given_at.clear()
-        self.dut.rst_ni.value = 1
+        self._reset_pin.value = 1
         self._reset = False
 
     def send(self, data: Tensors, *, packet: Iterator[int] | None = None) -> list[bool]:

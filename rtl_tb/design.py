@@ -1,5 +1,6 @@
 """A design on disk: what was emitted, and what a test bench must know to drive it."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -32,6 +33,18 @@ class Design:
     """Beats of 32 bits that load all weights that can be loaded at run time."""
     plan: Plan | None = None
     """The plan that it was emitted by; none for hardware of another origin."""
+
+    def digest(self) -> str:
+        """SHA-256 over the names and texts of all files. Raises StorageError."""
+        sha = hashlib.sha256()
+        try:
+            for file in self.files:
+                text = file.read_bytes()
+                sha.update(f"{file.relative_to(self.folder).as_posix()}:{len(text)}:".encode())
+                sha.update(text)
+        except OSError as error:
+            raise StorageError(f"cannot read {error.filename}: {error.strerror}") from None
+        return sha.hexdigest()
 
     @property
     def input_beat(self) -> Value:

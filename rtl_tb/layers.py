@@ -7,6 +7,7 @@ product: thousands of two-operand additions read better as one line each than as
 import numpy as np
 from typing_extensions import assert_never
 
+from bitwright.models.adders import Adder, AdderGraph, Output, Schedule, schedule, solve
 from bitwright.models.graph import (
     Add,
     ArgMax,
@@ -26,8 +27,6 @@ from bitwright.models.graph import (
     Value,
     decode,
 )
-from bitwright.rtl_tb.adders import Adder, AdderGraph, Output, solve
-from bitwright.rtl_tb.schedule import Schedule, schedule
 from bitwright.rtl_tb.text import (
     concatenation,
     describe,
@@ -89,12 +88,19 @@ def layer(
 def bit_planes(op: BitPlanes, node: Node, module: str, source: Value, streamed: bool) -> str:
     """The source text of a module that is only wiring, the same in every form."""
     width = source.type.width
-    picked = [f"data_i[{i * width + plane}]" for i in range(source.size) for plane in op.planes]
+    made = node.output.type.width
+    planes = op.planes[:made]  # no higher one can be set
+    zeros = [f"{made - len(planes)}'d0"] if made > len(planes) else []
+    picked = [
+        part
+        for i in range(source.size)
+        for part in (*(f"data_i[{i * width + plane}]" for plane in planes), *zeros)
+    ]
     dropped = [
         f"data_i[{i * width + bit}]"
         for i in range(source.size)
         for bit in range(width)
-        if bit not in op.planes
+        if bit not in planes
     ]
     return (
         f"// {node.name}: {node.kind}, {describe(source)} -> {describe(node.output)}\n"
@@ -181,11 +187,11 @@ def _adder_layer(
     lines += _unused(source, {i: width for i, _, width in inputs})
     for stage in range(1, stages + 1):
         lines.append(f"\n  // ===== Stage {stage} of {stages} =====")
-        for i in plan.adders[stage]:
+        for i in filter(names.is_read, plan.adders[stage]):
             adder = products.adders[i - products.inputs]
             lines.append(f"  {names.declare('wire', i)} = {names.sum(adder, i, stage)};")
         if stage < stages:
-            kept = plan.registers[stage]
+            kept = list(filter(names.is_read, plan.registers[stage]))
             lines += [f"  {names.declare('logic', i, stage)};" for i in kept]
             lines.append("  always_ff @(posedge clk_i) begin\n    if (enable) begin")
             lines += [f"      {names.at(i, stage + 1)} <= {names.at(i, stage)};" for i in kept]
@@ -195,7 +201,9 @@ def _adder_layer(
         if rounding is None:
             lines.append(f"  wire [{width - 1}:0] y{o} = {names.output(end, width, stages)};")
         else:
-            lines.append(_rounded(names, end, o, rounding, output, stages))
+            wide = products.output_width(end)
+            value = names.output(end, wide, stages)
+            lines.append(_rounded(value, wide, o, rounding, output))
     results = concatenation([f"y{o}" for o in range(len(products.outputs))], 8)
     return "\n".join(lines) + (
         f"\n\n  logic [{output.bits - 1}:0] data_q;\n"
@@ -204,13 +212,10 @@ def _adder_layer(
     )
 
 
-def _rounded(
-    names: "_Names", end: Output, o: int, op: Requantize, output: Value, stages: int
-) -> str:
-    width = names.output_width(end)
+def _rounded(value: str, width: int, o: int, op: Requantize, output: Value) -> str:
     kind = output.type
     return f"""\
-  wire signed [{width - 1}:0] p{o} = {names.output(end, width, stages)};
+  wire signed [{width - 1}:0] p{o} = {value};
   wire [{kind.width - 1}:0] y{o};
   bw_round_saturate #(
     .InWidth({width}), .Shift({op.shift}), .HalfEven({int(op.rounding == "half_even")}),
@@ -225,28 +230,7 @@ class _Names:
         """output_width: bits of every output, or None where each gets what its range needs."""
         self._products = products
         self._made = {i: stage for stage, made in plan.adders.items() for i in made}
-        self._widths = self._needed_widths(output_width)
-
-    def _needed_widths(self, output_width: int | None) -> list[int]:
-        """Bits of each value, 0 where nothing reads it.
-
-        A sum's range can be narrower than a term's, and arithmetic modulo 2^width then needs only
-        the term's lower bits. So widths follow from the readers, the last value first.
-        """
-        products = self._products
-        wanted = [0] * len(products.low)
-        for o in products.outputs:
-            if o.source is not None:
-                width = output_width or self.output_width(o)
-                wanted[o.source] = max(wanted[o.source], width - o.shift)
-        for i in range(len(products.low) - 1, -1, -1):
-            own = IntType.holding(products.low[i], products.high[i]).width
-            wanted[i] = min(own, wanted[i])
-            if i >= products.inputs:
-                a = products.adders[i - products.inputs]
-                wanted[a.left] = max(wanted[a.left], wanted[i] - a.left_shift)
-                wanted[a.right] = max(wanted[a.right], wanted[i] - a.right_shift)
-        return wanted
+        self._widths = products.widths(output_width)
 
     def is_read(self, i: int) -> bool:
         """Whether anything reads value i."""
@@ -275,26 +259,14 @@ class _Names:
         if end.source is None:
             return literal(end.constant, width)
         value = self._operand(end.source, end.shift, width, stage)
-        size = f"{width}'d{abs(end.constant)}"
+        sign = "-" if end.constant < 0 else ""
+        # A sum can fit where its constant alone does not: its lower bits are enough then.
+        size = f"{width}'d{abs(end.constant) % (1 << width)}"
         if end.negate:
-            return (
-                f"-({value})" if end.constant == 0 else f"{literal(end.constant, width)} - {value}"
-            )
+            return f"-({value})" if end.constant == 0 else f"{sign}{size} - {value}"
         if end.constant == 0:
             return value
-        return f"{value} {'-' if end.constant < 0 else '+'} {size}"
-
-    def output_width(self, end: Output) -> int:
-        """Bits that hold an output as a signed number."""
-        if end.source is None:
-            low = high = end.constant
-        else:
-            low, high = self._products.low[end.source], self._products.high[end.source]
-            low, high = low << end.shift, high << end.shift
-            low, high = (-high, -low) if end.negate else (low, high)
-            low, high = low + end.constant, high + end.constant
-        return max((-low - 1 if low < 0 else low).bit_length(),
-                   (-high - 1 if high < 0 else high).bit_length()) + 1  # fmt: skip
+        return f"{value} {sign or '+'} {size}"
 
     def type(self, i: int) -> tuple[bool, int]:
         """Whether value i can be negative, and the bits that hold it."""
@@ -303,6 +275,8 @@ class _Names:
     def _operand(self, i: int, shift: int, width: int, stage: int) -> str:
         # A size cast extends by the operand's own sign; after it every width is equal, so that
         # signed and unsigned operands can be mixed without surprises.
+        if not self.is_read(i):  # shifted beyond the result
+            return f"{width}'d0"
         name = self.at(i, stage)
         value = name if self.type(i)[1] == width else f"{width}'({name})"
         return f"({value} << {shift})" if shift else value

@@ -19,7 +19,7 @@ from bitwright.models.graph import (
 )
 from bitwright.models.graph.codecs import Plain
 from bitwright.models.graph.streams import product_sweep
-from bitwright.rtl_tb.folded import loaded_words
+from bitwright.rtl_tb.products import loaded_words
 
 
 def load_words(graph: Graph, plan: Plan, emitted: Graph | None = None) -> npt.NDArray[np.uint32]:

@@ -5,33 +5,36 @@ with a mere warning in most tools, Verilator among them; and one wide literal is
 takes 65,536 bits, Yosys 16,000 characters) or, copied in a loop, unrolled for minutes by Yosys.
 
 Constants are a case statement, which Verilator turns into a table and Yosys into a ROM, both in
-time that is linear in the words. Memories that are written need assignments in an initial block:
-Yosys reads 4,096 of them in 3 s, but 8,192 in 17 s; and Verilator puts them into files
-*__Slow.cpp, which want to be compiled with -O0, five times faster.
+time that is linear in the words. Memories that are written need assignments in initial blocks.
+Yosys takes eight times longer to read those, and Verilator puts them into files *__Slow.cpp, which
+want to be compiled with -O0, five times faster.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
+from bitwright.models.graph.plan import Memory
 
-# Words in one case statement. Verilator takes more than linear time for one: 36,875 words took it
-# half a minute, and a hundred thousand did not end.
+# Words in one case statement. Verilator tries all values of the variables that a statement reads to
+# make a table of it: so a bank's address has to be a wire of its own. Read as a part of the whole
+# address, nine banks of 36,875 words took it 10 s; so they take 1.5 s.
 _BANK = 4096
 
-Style = Literal["auto", "distributed", "block"]
+# Words in one initial block: Yosys takes more than linear time for one.
+_BLOCK = 1024
 
-# The synthesisers' words for a style: Yosys knows no distributed ROM, only logic.
-_ROM_STYLES: dict[Style, str] = {
+# The synthesisers' words. Yosys knows no distributed ROM, only logic, and looks at the first
+# attribute; for constants Vivado goes by the other.
+_ROM_STYLES: dict[Memory, str] = {
     "auto": "",
-    "distributed": '(* rom_style = "logic" *) ',
+    "lut": '(* ram_style = "registers", rom_style = "distributed" *) ',
     "block": '(* rom_style = "block" *) ',
 }
-_RAM_STYLES: dict[Style, str] = {
+_RAM_STYLES: dict[Memory, str] = {
     "auto": "(* no_rw_check *) ",
-    "distributed": '(* no_rw_check, ram_style = "distributed" *) ',
+    "lut": '(* no_rw_check, ram_style = "distributed" *) ',
     "block": '(* no_rw_check, ram_style = "block" *) ',
 }
 
@@ -41,7 +44,7 @@ def address_width(depth: int) -> int:
     return max(1, (depth - 1).bit_length())
 
 
-def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:
+def rom(module: str, words: Sequence[int], width: int, style: Memory = "auto") -> str:
     """The text of a memory of constants: ports clk_i, address_i and, a cycle later, data_o.
 
     words: each `width` bits, as an unsigned number; word 0 is at address 0.
@@ -57,9 +60,11 @@ def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") ->
         f"  output logic [{width - 1}:0] data_o",
         ");",
     ]
+    at = "inner" if len(banks) > 1 else "address_i"
+    if len(banks) > 1:
+        lines.append(f"  wire [{inner - 1}:0] inner = address_i[{inner - 1}:0];")
     for b, bank in enumerate(banks):
         name = f"bank{b}_q" if len(banks) > 1 else "data_q"
-        at = f"address_i[{inner - 1}:0]" if len(banks) > 1 else "address_i"
         lines += [
             f"  {style_words}logic [{width - 1}:0] {name};",
             "  always_ff @(posedge clk_i) begin",
@@ -86,14 +91,16 @@ def rom(module: str, words: Sequence[int], width: int, style: Style = "auto") ->
     return "\n".join([*lines, "endmodule", ""])
 
 
-def loadable(module: str, words: Sequence[int], width: int, style: Style = "auto") -> str:
+def loadable(module: str, words: Sequence[int], width: int, style: Memory = "auto") -> str:
     """As `rom`, with a port to write: write_i, write_address_i, write_data_i.
 
     A word that is written in cycle t is read by an address from t + 1 on; one that is read in t is
     the old one in simulation, and undefined in hardware.
     """
     top = _address_top(module, words, width)
-    contents = "".join(f"    memory[{i}] = {width}'h{word:x};\n" for i, word in enumerate(words))
+    statements = [f"    memory[{i}] = {width}'h{word:x};\n" for i, word in enumerate(words)]
+    blocks = [statements[i : i + _BLOCK] for i in range(0, len(words), _BLOCK)]
+    contents = "\n".join(f"  initial begin\n{''.join(block)}  end\n" for block in blocks)
     return f"""\
 // {len(words)} words of {width} bits; a word is at data_o one cycle after its address.
 module {module} (
@@ -112,9 +119,7 @@ module {module} (
     data_q <= memory[address_i];
   end
 
-  initial begin
-{contents}  end
-endmodule
+{contents}endmodule
 """
 
 

@@ -19,8 +19,9 @@ from bitwright.models.graph.streams import (
     Sweep,
     Widen,
 )
-from bitwright.rtl_tb.folded import instance, lines, sweeps
-from bitwright.rtl_tb.text import LINE, concatenation, resized
+from bitwright.rtl_tb.folded import sweeps
+from bitwright.rtl_tb.heads import lines
+from bitwright.rtl_tb.text import LINE, concatenation, instance, resized
 
 
 def streamed_top(

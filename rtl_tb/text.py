@@ -1,6 +1,6 @@
 """How generated SystemVerilog is written: literals, slices, wrapped lists, module frames."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bitwright.models.graph import IntType, Value
 
@@ -47,6 +47,18 @@ def wrapped(parts: Iterable[str], indent: int) -> str:
         return lines[0]
     pad = "\n" + " " * indent
     return pad + pad.join(lines) + pad[: 1 + max(indent - 2, 0)]
+
+
+def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
+    """The first lines of an instance, up to its ports."""
+    shown = [f".{key}({value})" for key, value in parameters.items()]
+    line = f"  {cell} #({', '.join(shown)}) {name} ("
+    if len(line) <= LINE:
+        return line
+    body = wrapped(shown, 4)
+    return (
+        f"  {cell} #({body}) {name} (" if "\n" in body else f"  {cell} #(\n    {body}\n  ) {name} ("
+    )
 
 
 def describe(value: Value) -> str:

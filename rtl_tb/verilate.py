@@ -28,17 +28,19 @@ _SOURCES = Path(__file__).with_name("sim")
 # -O1 is where compiling and then simulating 100,000 vectors takes the least time together: -O2
 # compiles twice as long and gains a tenth, -O0 simulates twenty times slower.
 _FLAGS = ("-std=c++17", "-O1", "-pthread")
+_QUICK = ("-O0",)
 _RUNTIME_FLAGS = ("-Og",)  # -O1 gains nothing there and takes verilated_vpi.cpp twice as long
 _DEFINES = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
             "-DVM_TRACE=1", "-DVM_TRACE_FST=1")  # fmt: skip
 _VERILATE = (
-    "--cc", "--quiet", "--vpi", "--no-timing", "--timescale", "1ns/1ns", "--prefix", "Vdesign",
+    "--cc", "--quiet", "--no-timing", "--timescale", "1ns/1ns", "--prefix", "Vdesign",
     # An $error of a cell about its parameters is an error, all other warnings are not.
     "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Werror-USERERROR",
     # Longer functions take the compiler more than linear time.
     "--output-split", "5000",
 )  # fmt: skip
 _TRACE = ("--trace-fst", "--trace-max-width", "0")
+_VPI = ("--vpi",)  # what cocotb and faults need, and what the compiler takes half of its time for
 # The slowest to compile first, so that the cores end together.
 _RUNTIME = ("verilated_vpi", "verilated", "verilated_fst_c", "verilated_threads")
 
@@ -53,7 +55,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The programs of a design, in a folder of their own. faults: only with public registers."""
+    """The programs of a design, in a folder of their own.
+
+    faults: only with public registers. cocotb: not of a quick model.
+    """
 
     bulk: Path
     cocotb: Path
@@ -67,11 +72,13 @@ def verilate(
     *,
     waves: bool = False,
     registers: bool = False,
+    quick: bool = False,
 ) -> Model:
     """Compile a design into `folder`, or return what is there if it was made from the same.
 
     waves: able to record an FST, which makes compiling and simulating slower. registers: public,
-    so that faults can be injected into them; slower likewise.
+    so that faults can be injected into them; slower likewise. quick: compiled as fast as can be,
+    for the bulk harness and a few thousand cycles.
 
     Raises:
         ToolError: Verilator or the compiler is missing, or refuses the design.
@@ -81,7 +88,7 @@ def verilate(
     model = Model(target / "bulk", target / "cocotb" / design.top, target / "faults", waves)
     key_file = target / "model.key"
     runtime = _runtime()
-    options = (*_VERILATE, *(_TRACE if waves else ()))
+    options = (*_VERILATE, *(_TRACE if waves else ()), *(() if quick else _VPI))
     public = _public_ports(design.top) + (_PUBLIC_REGISTERS if registers else "")
     key = _key([runtime.name, public, *options], design.files)
     if key_file.is_file() and key_file.read_text() == key:
@@ -96,15 +103,28 @@ def verilate(
              cpp / "ports.vlt", *(file.resolve() for file in design.files)],
             timeout_s=_TIMEOUT_S, environment=environment,
         )  # fmt: skip
-        (fresh / "cocotb").mkdir()
         mains = {"harness": fresh / "bulk"} | ({"faults": fresh / "faults"} if registers else {})
-        _compile_and_link(cpp, runtime, mains, fresh / "cocotb" / design.top)
+        if quick:
+            _link(_compile_at_once(cpp, runtime), runtime, mains)
+        else:
+            made = _compile(cpp, runtime)
+            _link(made, runtime, mains)
+            _link_cocotb(made, runtime, fresh / "cocotb" / design.top)
         shutil.rmtree(cpp)
         (fresh / key_file.name).write_text(key)
     return model
 
 
-def _compile_and_link(cpp: Path, runtime: Path, mains: Mapping[str, Path], cocotb: Path) -> None:
+def _compile_at_once(cpp: Path, runtime: Path) -> list[Path]:
+    """All of the model in one unit, without optimising: eight small designs in a second."""
+    shutil.copy(_SOURCES / "model.cpp", cpp)
+    unit = cpp / "all.cxx"
+    unit.write_text("".join(f'#include "{file.name}"\n' for file in sorted(cpp.glob("*.cpp"))))
+    return [_compile_unit(cpp, unit, runtime / "pch_quick.h", *_QUICK)]
+
+
+def _compile(cpp: Path, runtime: Path) -> list[Path]:
+    """The model as objects."""
     shutil.copy(_SOURCES / "model.cpp", cpp)
     sources = sorted(cpp.glob("*.cpp"), key=lambda file: (-file.stat().st_size, file.name))
     # What runs once at the start, such as the contents of memories, is not worth optimising.
@@ -115,17 +135,32 @@ def _compile_and_link(cpp: Path, runtime: Path, mains: Mapping[str, Path], cocot
     units += _units(cpp, "unit", [file for file in sources if file not in slow])
 
     def compile_unit(unit: Path) -> None:
-        level = ("-O0",) if unit.stem.startswith("slow") else ()
-        _cxx(*level, "-include", runtime / "pch.h", "-I", cpp, "-I", _SOURCES, "-c", unit,
-             "-o", unit.with_suffix(".o"))  # fmt: skip
+        if unit.stem.startswith("slow"):
+            _compile_unit(cpp, unit, runtime / "pch_quick.h", *_QUICK)
+        else:
+            _compile_unit(cpp, unit, runtime / "pch.h")
 
     _in_parallel(compile_unit, units)
-    model = [unit.with_suffix(".o") for unit in units]
-    model += [runtime / f"{name}.o" for name in _RUNTIME]
+    return [unit.with_suffix(".o") for unit in units]
+
+
+def _compile_unit(cpp: Path, unit: Path, header: Path, *flags: str) -> Path:
+    made = unit.with_suffix(".o")
+    _cxx(*flags, "-include", header, "-I", cpp, "-I", _SOURCES, "-c", unit, "-o", made)
+    return made
+
+
+def _link(model: Sequence[Path], runtime: Path, mains: Mapping[str, Path]) -> None:
+    objects = [*model, *(runtime / f"{name}.o" for name in _RUNTIME)]
     for main, program in mains.items():
-        _cxx(runtime / f"{main}.o", *model, "-o", program)
+        _cxx(runtime / f"{main}.o", *objects, "-o", program)
+
+
+def _link_cocotb(model: Sequence[Path], runtime: Path, program: Path) -> None:
+    program.parent.mkdir()
     libraries = cocotb_tools.config.libs_dir
-    _cxx(runtime / "verilator.o", *model, "-o", cocotb,
+    objects = [*model, *(runtime / f"{name}.o" for name in _RUNTIME)]
+    _cxx(runtime / "verilator.o", *objects, "-o", program,
          f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator")  # fmt: skip
 
 
@@ -179,6 +214,7 @@ def _runtime() -> Path:
         verilator().version,
         compiler().identity,
         *_FLAGS,
+        *_QUICK,
         *_RUNTIME_FLAGS,
         *_DEFINES,
         str(include),
@@ -208,17 +244,19 @@ def _runtime() -> Path:
 
 
 def _compile_runtime(include: Path, folder: Path) -> None:
-    header = folder / "pch.h"
-    header.write_text('#include "verilated.h"\n')
+    # The compiler takes a precompiled header only at the level at which it was made.
+    headers: dict[Path, tuple[str, ...]] = {folder / "pch.h": (), folder / "pch_quick.h": _QUICK}
+    for header in headers:
+        header.write_text('#include "verilated.h"\n')
     sources = [*(include / f"{name}.cpp" for name in _RUNTIME), *_mains()]
 
     def compile_one(source: Path) -> None:
-        if source == header:
-            _cxx("-x", "c++-header", header, "-o", f"{header}.gch")
+        if source in headers:
+            _cxx(*headers[source], "-x", "c++-header", source, "-o", f"{source}.gch")
         else:
             _cxx(*_RUNTIME_FLAGS, "-I", _SOURCES, "-c", source, "-o", folder / f"{source.stem}.o")
 
-    _in_parallel(compile_one, [*sources, header])
+    _in_parallel(compile_one, [*sources, *headers])
 
 
 def _mains() -> tuple[Path, ...]:

@@ -240,7 +240,7 @@ def streamed() -> Iterator[tuple[Graph, Plan]]:
     y = b.conv("conv", Unrolled(2), x, 4, pad=1)
     y = b.clip("relu", Unrolled(1), y, IntType(3, False))
     side = b.conv("side", Unrolled(1), y, 4, kernel=1, groups=2)
-    y = b.put("sum", Unrolled(1), Add((1, 2)), side, y)
+    y = b.put("sum", Unrolled(3), Add((1, 2)), side, y)
     yield b.graph(b.conv("strided", Unrolled(3), y, 3, stride=2, pad=1)), Plan(b.engines)
 
     b = Net("codes")  # vectors too, and an input that branches
@@ -255,6 +255,22 @@ def streamed() -> Iterator[tuple[Graph, Plan]]:
     x = b.input("x", (72,), IntType(3, True))
     weights = b.weights(72, 64, 2)
     yield b.graph(b.put("fc", Folded(), Dense(weights, np.arange(64)), x)), Plan(b.engines)
+
+    b = Net("pipelined")  # registers in all kinds of sums, and both kinds of memories
+    x = b.input("x", (5, 5, 6), IntType(4, True))
+    y = b.conv("multiplied", Folded(3, 6, stages=4, memory="lut"), x, 12, pad=1)
+    y = b.clip("bits", Folded(3), y, IntType(1, False))
+    y = b.conv("counted", Folded(2, 12, stages=3), y, 8, bits=1)
+    y = b.clip("codes", Folded(2), y, IntType(3, False))
+    y = b.conv("depthwise", Folded(4, memory="block"), y, 8, groups=8)
+    y = b.clip("again", Folded(2), y, IntType(3, True))
+    y = b.put("flat", Unrolled(0), Reshape(), y, shape=(8,))
+    y = b.put("inverted", Folded(2, 8, stages=3), Dense(b.weights(8, 8, 1), np.arange(8)), y)
+    tiled = Tiled(b.dice.choice([-1, 1], 24), (8, 6))
+    yield (
+        b.graph(b.put("tiled", Folded(1, 4, 2), Dense(tiled, np.zeros(6, int)), y)),
+        Plan(b.engines),
+    )
 
 
 STREAMED = {graph.name: (graph, plan) for graph, plan in streamed()}

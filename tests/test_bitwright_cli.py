@@ -17,7 +17,8 @@ from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
-    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "synth", "run", "bottleneck",
+    "train", "lower", "plan", "estimate", "hls", "rtl", "verify", "prove", "synth", "ip", "run",
+    "bottleneck", "characterise", "calibrate", "cost-table",
 )  # fmt: skip
 
 Command = Callable[..., Any]
@@ -190,6 +191,31 @@ def test_synth(
     assert other["cost"]["target"] == "ice40"
 
 
+def test_synth_tells_the_clock_of_every_layer(
+    bitwright: Command, graph: Path, design: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The router is real; the synthesis of the estimate beside it too."""
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
+    said = bitwright("synth", graph, design, "--target", "ecp5", "--route", "--json")
+    reached = said["layer_clock_mhz"]
+    assert set(reached) == set(said["cost"]["layers"]) == set(said["slowest_paths"])
+    assert said["clock_mhz"]["routed"] == min(reached.values()) > 10
+    assert all(re.search(r" to .* ns in cells, .* ns in wires", path)
+               for path in said["slowest_paths"].values())  # fmt: skip
+    assert "slowest path" in bitwright("synth", graph, design, "--target", "ecp5", "--route")
+
+
+def test_synth_says_what_it_cannot_route(
+    bitwright: Command, graph: Path, design: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bitwright("synth", graph, design, "--tool", "vivado", code=2)
+    bitwright("synth", graph, design, "--tool", "vivado", "--route", code=2)
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    bitwright("synth", graph, design, "--target", "ice40", "--route", code=2)
+    assert not (tmp_path / "cache").exists()  # refused before anything is synthesised
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(bitwright: Command, command: str) -> None:
     said = bitwright(command, "--help")
@@ -212,3 +238,44 @@ def test_every_command_has_its_help(bitwright: Command) -> None:
 
 def test_version(bitwright: Command) -> None:
     assert re.fullmatch(r"bitwright \d+\.\d+\.\d+\n", bitwright("--version"))
+
+
+def test_ip(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:
+    out, rows, known = tmp_path / "ip", tmp_path / "rows.npz", tmp_path / "verify" / "verify.json"
+    np.savez(rows, x=np.zeros((9, 8), np.float32))
+    made = bitwright("ip", graph, "-o", out, "--data", rows, "--vectors", 40, "--json")
+    assert (made["name"], made["vectors"]) == ("net_ip", 40)
+    assert all((out / file).is_file() for file in made["files"])
+    stimulus = (out / "vectors" / "stimulus.hex").read_text().splitlines()
+    assert len(stimulus) == 41 and len(set(stimulus)) > 25
+    assert "| **total** |" in (out / "README.md").read_text()
+    assert "Nothing was run" in (out / "README.md").read_text()
+
+    bitwright("verify", graph, design, "-o", known.parent, "--vectors", 50, "--no-bench")
+    told = bitwright("ip", graph, "-o", out, "--verified", known)
+    assert "make -C" in told and "net_ip" in told
+    text = (out / "README.md").read_text()
+    assert "All outputs of 50 vectors" in text and "cocotb bench passed" not in text
+    assert (out / "rtl" / "net.sv").read_text() == (design / "net.sv").read_text()
+
+    bitwright("ip", graph, "-o", out, "--verified", known, "--clock", 500, code=2)  # another design
+    tree = json.loads(known.read_text())
+    tree["engines"]["rtl"]["mismatches"] = 1
+    known.write_text(json.dumps(tree))
+    bitwright("ip", graph, "-o", out, "--verified", known, code=2)
+    known.write_text("{}")
+    bitwright("ip", graph, "-o", out, "--verified", known, code=2)
+    bitwright("ip", graph, "-o", out, "--vectors", 0, code=2)
+    assert (out / "README.md").read_text() == text
+
+
+def test_prove(bitwright: Command, graph: Path, design: Path) -> None:
+    said = bitwright("prove", graph, design, "--json")
+    assert said["refuted"] == 0 < said["proven"] == len(said["proofs"])
+    assert {one["node"] for one in said["proofs"]} | set(said["simulated_only"]) == {
+        node.name for node in load(graph).nodes
+    }
+    assert "for all inputs" in bitwright("prove", graph, design)
+    module = design / f"{said['proofs'][0]['module']}.sv"
+    module.write_text(module.read_text().replace(" + ", " - ", 1))
+    assert bitwright("prove", graph, design, "--json", code=1)["refuted"] == 1

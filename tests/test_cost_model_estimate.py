@@ -93,7 +93,14 @@ def test_zero_weights_and_copies_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "mhz"), [("xc7", 250.0), ("xcup", 400.0), ("ecp5", 110.0), ("ice40", 70.0)]
+    ("target", "mhz"),
+    [
+        ("xc7", 250.0),
+        ("xcup", 400.0),
+        ("ecp5", 110.0),
+        ("ice40", 70.0),
+        ("gowin", 130.0),
+    ],
 )
 def test_a_faster_clock_takes_more_stages(target: Target, mhz: float) -> None:
     graph = network()

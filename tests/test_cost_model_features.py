@@ -209,17 +209,28 @@ def test_thresholds_share_the_bits_that_they_compare_alike() -> None:
     assert pair == lone + 5
     # every sixteenth: four upper bits and one comparison of the lower ones select the output
     even = threshold([5 + 16 * k for k in range(15)], kind, IntType(4, False))
-    assert even.selecting[0] == 4 + 1
+    assert even.signals[0].min() == 4 + 1
     uneven = threshold([5 + 17 * k for k in range(15)], kind, IntType(4, False))
-    assert uneven.selecting[0] > even.selecting[0]
+    assert uneven.signals[0].min() > even.signals[0].min()
     assert uneven.compared_bits[0] > even.compared_bits[0]
 
 
 def test_thresholds_of_signed_inputs_are_the_same_shifted() -> None:
     unsigned = threshold([5, 77, 130, 131], IntType(8, False), IntType(3, False))
     signed = threshold([-123, -51, 2, 3], IntType(8, True), IntType(3, False))
-    for field in ("levels", "compared_bits", "selecting", "below_bits", "output_width"):
-        assert getattr(unsigned, field) == getattr(signed, field)
+    for field in ("levels", "compared_bits", "signals", "below_bits", "output_width"):
+        assert np.array_equal(getattr(unsigned, field), getattr(signed, field))
+    # but for the top bit, which is inverted, their truth tables are the same
+    assert unsigned.reads.tolist() == signed.reads.tolist()
+
+
+def test_truth_tables_of_thresholds() -> None:
+    kind = IntType(4, False)
+    # x >= 8 is the top bit: a wire. x >= 12 is the top two. The identity is four wires.
+    assert threshold([8], kind, IntType(1, False)).reads.tolist() == [[0]]
+    assert threshold([12], kind, IntType(1, False)).reads.tolist() == [[2]]
+    assert not threshold(list(range(1, 16)), kind, kind).reads.any()
+    assert threshold([3], IntType(12, False), IntType(1, False)).reads.tolist() == [[-1]]
 
 
 def test_a_requantiser() -> None:

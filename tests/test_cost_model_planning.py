@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bitwright.cost_model import STREAMS, estimate, find_plan, make_plan, node_cycles
+from bitwright.cost_model import STREAMS, estimate, find_plan, make_plan, node_cycles, unrolled_plan
 from bitwright.cost_model.candidates import parts
+from bitwright.cost_model.planning import USUAL_LUTS
 from bitwright.models.errors import GraphError, InputError
 from bitwright.models.graph import TARGETS, Folded, Graph, Plan, Target, Unrolled, cycles
 from bitwright.models.zoo import random_cnn, random_mlp
@@ -39,9 +40,18 @@ def test_any_image_network_gets_a_plan(target: Target, changes: dict[str, object
     assert max(node_cycles(graph, plan).values()) <= found.ii
 
 
-def test_vectors_stay_unrolled() -> None:
+def test_vectors_that_fit_stay_unrolled() -> None:
     plan = make_plan(random_mlp((8, 8, 4), (4, 3), (4, 3)), "xc7")
     assert all(isinstance(engine, Unrolled) for engine in plan.engines.values())
+
+
+@pytest.mark.parametrize("target", ["xc7", "ice40"])
+def test_vectors_that_do_not_fit_are_folded(target: Target) -> None:
+    graph = random_mlp((256, 256, 128, 10), (4, 4, 4), (4, 4, 4))
+    assert estimate(graph, unrolled_plan(graph, target)).total.lut > 4 * USUAL_LUTS[target]
+    plan = make_plan(graph, target)
+    assert any(isinstance(engine, Folded) for engine in plan.engines.values())
+    assert estimate(graph, plan).total.lut <= USUAL_LUTS[target]
 
 
 def test_a_rate_is_reached_as_cheaply_as_possible() -> None:
@@ -65,6 +75,21 @@ def test_no_single_layer_can_be_cheaper_at_the_rate() -> None:
         assert taken.cycles <= most
         others = [c for c in part.candidates if c.cycles <= most]
         assert taken.price <= 1.001 * min(c.price for c in others)
+
+
+def test_sums_have_the_fewest_registers_that_meet_the_clock() -> None:
+    graph = random_mlp((128, 64, 10), (4, 4), (4, 4))
+    chosen = {}
+    for clock in (20.0, 100.0, 150.0):
+        plan = find_plan(graph, "xc7", clock, target_fps=clock * 1e6 / 300)
+        assert estimate(graph, plan).clock_mhz >= clock
+        for node, engine in plan.engines.items():
+            if isinstance(engine, Folded) and engine.stages > 1:
+                fewer = replace(engine, stages=engine.stages - 1)
+                slower = estimate(graph, replace(plan, engines={**plan.engines, node: fewer}))
+                assert slower.clock_mhz < clock, (node, engine)
+        chosen[clock] = max(e.stages for e in plan.engines.values())
+    assert chosen[20.0] == 1 < chosen[100.0] < chosen[150.0]
 
 
 def test_a_budget_gives_the_fastest_plan_in_it() -> None:

@@ -3,12 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bitwright.cost_model import STREAMS, Cost, estimate, find_plan, make_plan, measure
 from bitwright.cost_model.memories import memory
-from bitwright.models.graph import Folded, widen_for_loading
+from bitwright.models.graph import TARGETS, Folded, Target, widen_for_loading
+from bitwright.models.graph.plan import Memory as Style
 from bitwright.models.zoo import random_cnn, random_mlp
+from bitwright.rtl_tb import memory as texts
 
 
 def test_memories() -> None:
@@ -25,6 +28,61 @@ def test_memories() -> None:
     assert kind("ice40", 16, 8) == ("block", 1)
     assert kind("ice40", 4, 8) == ("logic", 0)
     assert kind("ice40", 16, 512) == ("block", 2)
+
+
+def test_plans_say_what_memories_are_made_of() -> None:
+    def kind(target: str, depth: int, style: Style, written: bool) -> str:
+        return memory(target, 12, depth, written=written, registered=True, style=style).kind  # type: ignore[arg-type]
+
+    for target in TARGETS:
+        assert kind(target, 128, "block", False) == kind(target, 128, "block", True) == "block"
+        assert kind(target, 4096, "lut", False) == "logic"
+        assert kind(target, 8, "block", False) == "logic"  # Yosys sees no memory in so few words
+    for target in ("xc7", "xcup", "ecp5"):
+        assert kind(target, 4096, "lut", True) == "tables"
+
+
+@pytest.mark.parametrize("target", ["xc7", "ecp5"])
+def test_yosys_makes_memories_of_what_the_plan_says(tmp_path: Path, target: Target) -> None:
+    """128 words of 12 bits twice: constants, and words that can be written."""
+    words = [int(w) for w in np.random.default_rng(1).integers(0, 1 << 12, 128)]
+    styles: tuple[Style, ...] = ("lut", "block")
+    for style in styles:
+        (tmp_path / f"{style}.sv").write_text(
+            texts.rom(f"fixed_{style}", words, 12, style)
+            + texts.loadable(f"written_{style}", words[::-1], 12, style)
+            + f"module {style} (input logic clk_i, write_i, input logic [11:0] data_i,\n"
+            "  input logic [6:0] at_i, from_i, output logic [11:0] fixed_o, written_o);\n"
+            f"  fixed_{style} u_fixed (.clk_i, .address_i(from_i), .data_o(fixed_o));\n"
+            f"  written_{style} u_written (.clk_i, .write_i, .write_address_i(at_i),\n"
+            "    .write_data_i(data_i), .address_i(from_i), .data_o(written_o));\nendmodule\n"
+        )
+    files = [tmp_path / f"{style}.sv" for style in styles]
+    tops: dict[str, str] = {style: style for style in styles}
+    found = measure(files, tops, target, cache=tmp_path / "cache", jobs=1).nodes
+    for style in styles:
+        made = [
+            memory(target, 12, 128, written=w, registered=True, style=style) for w in (False, True)
+        ]
+        assert found[style].bram == sum(m.cells for m in made if m.kind == "block")
+    assert found["block"].bram == 2 and found["block"].lut <= 2
+    assert found["lut"].bram == 0 and found["lut"].lut >= 2 * 128 * 12 / 64
+
+
+def test_registers_in_a_sum_are_counted_and_shorten_its_paths() -> None:
+    graph = random_mlp((64, 32, 4), (4, 4), (4, 4))
+    plan = find_plan(graph, "xc7", target_fps=1e5)
+    found = [
+        estimate(graph, replace(plan, engines={**plan.engines, "fc0": Folded(4, 64, stages)}))
+        for stages in range(1, 8)
+    ]
+    registers = [e.nodes["fc0"].ff for e in found]
+    assert registers == sorted(set(registers))
+    # behind the first level of additions there are 32 sums in each of 4 lanes
+    assert registers[1] - registers[0] >= 4 * 16 * 10
+    clocks = [e.clock_mhz for e in found]
+    assert clocks == sorted(clocks) and clocks[0] < 100 < clocks[-1]
+    assert [e.latency - found[0].latency for e in found] == list(range(7))
 
 
 def test_three_copies_and_a_vote() -> None:

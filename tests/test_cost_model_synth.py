@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bitwright.cost_model import Cost, measure
-from bitwright.cost_model.synth import default_cache
+from bitwright.cost_model.runs import default_cache
 from bitwright.models.errors import InputError, StorageError, ToolError
 from bitwright.models.graph import Target
 
@@ -55,7 +55,8 @@ def runs(tmp_path: Path) -> int:
 
 
 # An adder of 8 bits with a carry out, registered: 9 flip-flops. 7-series: a table a bit, the top
-# bit being the carry; 3 CARRY4. ECP5: 5 CCU2C hold 10 bits. iCE40: as 7-series.
+# bit being the carry; 3 CARRY4. ECP5: 5 CCU2C hold 10 bits. iCE40: as 7-series. Gowin: an
+# ALU for each of the 9 bits.
 @pytest.mark.parametrize(
     ("target", "add"),
     [
@@ -63,6 +64,7 @@ def runs(tmp_path: Path) -> int:
         ("xcup", Cost(lut=8, ff=9, carry=3)),
         ("ecp5", Cost(lut=10, ff=9, carry=5)),
         ("ice40", Cost(lut=8, ff=9, carry=8)),
+        ("gowin", Cost(lut=9, ff=9, carry=9)),
     ],
 )
 def test_known_counts(files: list[Path], tmp_path: Path, target: Target, add: Cost) -> None:

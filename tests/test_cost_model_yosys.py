@@ -38,6 +38,11 @@ def stat_json(cells: dict[str, int]) -> str:
             Cost(lut=7, ff=1, carry=2, dsp=1, bram=1),
         ),
         ("ice40", {"SB_LUT4": 3, "SB_CARRY": 2, "SB_DFFESR": 4}, Cost(lut=3, ff=4, carry=2)),
+        (
+            "gowin",
+            {"LUT4": 3, "ALU": 2, "MUX2_LUT5": 8, "DFFRE": 1, "SDPX9B": 1, "MULT9X9": 1},
+            Cost(lut=5, ff=1, carry=2, dsp=1, bram=1),
+        ),
         ("xc7", {"$scopeinfo": 5}, Cost()),
         ("xc7", {}, Cost()),
     ],

@@ -46,6 +46,7 @@ from bitwright.models.graph import (
     save,
 )
 from bitwright.models.graph import trace as reference_trace
+from bitwright.models.zoo import random_cnn
 
 S4, U2 = IntType(4, signed=True), IntType(2, signed=False)
 WIDE, WIDEST = IntType(14, signed=True), IntType(22, signed=True)
@@ -435,6 +436,25 @@ def test_streams_that_hls4ml_cannot_make_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"concatenates tensors of 4 axes, .* at most 3"):
         hls.write(deep, tmp_path / "p")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("shape", "io"), [((32, 32, 4), "io_parallel"), ((33, 32, 4), "io_stream")]
+)
+def test_large_images_are_streamed(shape: tuple[int, int, int], io: str) -> None:
+    """At most 4,096 elements are an array; 32 x 32 x 4 are just as many."""
+    graph = random_cnn(shape, (4,), weight_bits=2, activation_bits=2)
+    assert hls.usual_io(graph) == io
+
+
+def test_what_streams_cannot_carry_is_not_streamed() -> None:
+    b = Builder("net")
+    x = b.input("x", (64, 65, 1), IntType(2, signed=True))
+    pool = MaxPool(Window((2, 2)))
+    dead = b.graph(b.add("y", pool, x), b.add("lost", pool, x))
+    assert hls.usual_io(dead) == "io_stream"
+    dead = dataclasses.replace(dead, outputs=("y",), ports={n: dead.ports[n] for n in ("x", "y")})
+    assert hls.usual_io(dead) == "io_parallel"
 
 
 def test_the_interface_is_known_again_and_checked(tmp_path: Path) -> None:

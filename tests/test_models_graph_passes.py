@@ -8,6 +8,8 @@ import pytest
 
 from bitwright.models.graph import (
     PASSES,
+    Add,
+    Builder,
     Dense,
     Graph,
     IntType,
@@ -21,7 +23,11 @@ from bitwright.models.graph import (
     evaluate,
     output_interval,
 )
-from bitwright.models.graph.passes import choose_requantisation, raise_falling_thresholds
+from bitwright.models.graph.passes import (
+    choose_requantisation,
+    fuse_thresholds,
+    raise_falling_thresholds,
+)
 from bitwright.models.graph.ranges import Interval
 
 
@@ -60,6 +66,38 @@ def test_no_pass_changes_a_result(seed: int) -> None:
     for one in PASSES:
         graph = one(graph)
         assert np.array_equal(evaluate(graph, batch), expected), one.__name__
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_two_thresholds_in_a_row_are_one_for_every_value(seed: int) -> None:
+    """Rising and falling, with levels that are never or always reached; every x is tried."""
+    dice = np.random.default_rng(seed)
+    b = Builder("net")
+    x = b.input("x", (4,), IntType(int(dice.integers(1, 9)), bool(dice.integers(2))))
+    made, chain = x, int(dice.integers(2, 4))
+    for i in range(chain):
+        levels = int(dice.integers(1, 9))
+        low, high = made.type.min - 2, made.type.max + 4
+        table = np.sort(dice.integers(low, high, (4, levels)), axis=1)
+        op = Threshold(table, dice.integers(-3, 4, 4), dice.choice([-1, 1], 4))
+        made = b.add(f"t{i}", op, made)
+    graph = b.graph(made)
+    fused = fuse_thresholds(graph)
+    assert [node.name for node in fused.nodes] == [f"t{chain - 1}"]
+    every = np.repeat(np.arange(x.type.min, x.type.max + 1)[:, None], 4, axis=1)
+    assert np.array_equal(evaluate(fused, every), evaluate(graph, every))
+
+
+def test_a_threshold_that_others_read_stays() -> None:
+    x = IntType(4, True)
+    op = Threshold(np.array([[-2, 1, 3]]), np.zeros(1, int), np.ones(1, int))
+    b = Builder("net")
+    first = b.add("first", op, b.input("x", (1,), x))
+    second = b.add("second", op, first)
+    read_twice = b.graph(b.add("sum", Add((1, 1)), first, second))
+    assert fuse_thresholds(read_twice).nodes == read_twice.nodes
+    both = b.graph(first, second)
+    assert fuse_thresholds(both).nodes == both.nodes
 
 
 def test_falling_thresholds_rise() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bitwright.models.errors import GraphError, InputError
 from bitwright.models.graph import (
+    Builder,
     Dense,
     Graph,
     IntType,
@@ -83,11 +84,23 @@ def test_dense(source: IntType, bits: int) -> None:
 @pytest.mark.parametrize(
     "source", [IntType(3, False), IntType(9, True), IntType(30, True)], ids=str
 )
-def test_threshold(source: IntType) -> None:
+@pytest.mark.parametrize("levels", [1, 3, 7])
+def test_threshold(source: IntType, levels: int) -> None:
     dice = np.random.default_rng(source.width)
-    table = np.sort(dice.integers(source.min - 2, source.max + 3, (4, 7)), axis=1)
+    table = np.sort(dice.integers(source.min - 2, source.max + 3, (4, levels)), axis=1)
     op = Threshold(table, np.array([0, -4, 3, 7]), np.array([1, 1, -1, -1]))
     check(op, source, 4, IntType(5, True))
+
+
+def test_thresholds_that_float32_rounds_are_still_out_of_reach() -> None:
+    b = Builder("net")
+    x = b.input("x", (4,), IntType(24, signed=True))
+    sums = b.add("fc", Dense(Plain(np.eye(4, dtype=int), 2), np.zeros(4, int)), x)  # in float32
+    levels = np.array([[(1 << 24) + 1], [-(1 << 24) - 1], [(1 << 23) - 1], [1 - (1 << 23)]])
+    op = Threshold(levels, np.zeros(4, int), np.ones(4, int))
+    graph = b.graph(b.add("y", op, sums))
+    top, bottom = [x.type.max] * 4, [x.type.min] * 4
+    assert evaluate(graph, [top, bottom]).tolist() == [[0, 1, 1, 1], [0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize("rounding", ["half_even", "half_up", "floor"])

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright.models.errors import StorageError
+from bitwright.models.errors import GraphError, StorageError
 from bitwright.models.graph import (
+    Builder,
     Dense,
     Graph,
     IntType,
@@ -24,6 +25,7 @@ from bitwright.models.graph import (
     digest,
     evaluate,
     load,
+    quantise,
     save,
 )
 
@@ -40,6 +42,18 @@ def tiny_graph() -> Graph:
     )  # fmt: skip
     x = Value("x", (2,), IntType(4, True))
     return Graph("tiny", (x,), nodes, ("y",), {"x": Port(0.5, -0.5), "y": Port(2.0)}, ("a", "b"))
+
+
+def test_a_binary_port_survives_too(tmp_path: Path) -> None:
+    b = Builder("net")
+    x = b.input("x", (2,), IntType(1, signed=False))
+    y = b.add("fc", Dense(Plain(np.array([[1, -1], [1, 1]]), 1), np.zeros(2, int)), x)
+    graph = b.graph(y, ports={"x": Port(3.0, 0.25, binary=True)})
+    save(graph, tmp_path / "g")
+    assert load(tmp_path / "g").ports == graph.ports
+    assert quantise(graph, [[2.25, 2.2499998]]).tolist() == [[1, 0]]  # 3 * (0.25 + 1/2)
+    with pytest.raises(GraphError, match=r"fc is binary, and fc:s.* is not an input of type"):
+        b.graph(y, ports={"fc": Port(1.0, 0.0, binary=True)})
 
 
 def test_a_graph_survives_the_disk(tmp_path: Path) -> None:

@@ -74,3 +74,17 @@ def test_a_uniform_bottleneck_adds_nothing_to_the_graph() -> None:
     model = network(BitQuantiser.uniform(step_of(network(None)), 5))
     kinds = {type(node.op) for node in lower(model, 12).graph.nodes}
     assert not kinds & {BitPlanes, Lookup}
+
+
+def test_a_uniform_bottleneck_of_fewer_bits_takes_the_place_of_the_activation() -> None:
+    model = network(None)
+    model[3] = qnn.QuantIdentity(act_quant=Uint8ActPerTensorFixedPoint, bit_width=2)
+    model.train()
+    for _ in range(10):
+        model(torch.randn(64, 12))
+    lowered = lower(model.eval(), 12)
+    kinds = [node.kind for node in lowered.graph.nodes]
+    assert kinds == ["dense", "threshold", "dense"]
+    assert str(lowered.graph.nodes[1].output.type) == "u2"
+    x = np.random.default_rng(0).normal(0, 1, (3000, 12)).astype(np.float32)
+    assert compare(model, lowered, x).differing == 0

@@ -12,7 +12,7 @@ from brevitas_examples.bnn_pynq.models.FC import FC
 from brevitas_examples.imagenet_classification.models.mobilenetv1 import MobileNet
 from torch import Tensor, nn
 
-from bitwright.models.graph import Add, Conv2d, Dense, SumPool
+from bitwright.models.graph import Add, Conv2d, Dense, Port, SumPool
 from bitwright.models.lower import Comparison, Lowered, compare, load_model, lower
 
 torch.set_num_threads(1)
@@ -135,13 +135,20 @@ def _linear(inputs: int, outputs: int) -> nn.Module:
     return qnn.QuantLinear(inputs, outputs, bias=True, weight_quant=weight, weight_bit_width=4)
 
 
-@pytest.mark.parametrize("bits", [(1, 1), (1, 2), (2, 2)], ids=str)
-def test_finns_own_network_of_dense_layers(bits: tuple[int, int]) -> None:
-    """With its 2 x - 1 in front and its normalisation of all scores behind."""
-    model = FC(10, *bits, 2, 1, [64, 64, 64])
-    lowered, _ = assert_equal(model, uniform((1, 28, 28), 200))
+@pytest.mark.parametrize("bits", [(1, 1, 1), (1, 1, 2), (1, 2, 2), (2, 2, 2)], ids=str)
+def test_finns_own_network_of_dense_layers(bits: tuple[int, int, int]) -> None:
+    """With its 2 x - 1 in front and its normalisation of all scores behind.
+
+    bits: of weights, activations and the input. One bit is the sign of 2 x - 1, and that of zero is
+    positive: pixels of exactly 1/2, and their neighbours in float32, are among the inputs.
+    """
+    model = FC(10, *bits, 1, [64, 64, 64])
+    x = uniform((1, 28, 28), 200)
+    half = np.float32(0.5)
+    x[:, :, ::4] = np.resize([half, np.nextafter(half, half - 1), np.nextafter(half, half + 1)], 28)
+    lowered, _ = assert_equal(model, x)
     port = lowered.graph.ports[lowered.graph.input.name]
-    assert (port.scale, port.offset) == (0.5, 1.0)
+    assert port == (Port(1.0, 0.0, binary=True) if bits[-1] == 1 else Port(0.5, 1.0))
 
 
 def test_finns_own_network_of_convolutions_in_full() -> None:

@@ -32,6 +32,7 @@ def tiny(factory: str, **settings: int) -> Callable[[], nn.Module]:
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "tfc_w1a1": (tiny("Bipolar"), (1, 28, 28)),
     "tfc_w1a2": (tiny("tfc", weight_bits=1, act_bits=2), (1, 28, 28)),
     "tfc_w2a2": (tiny("tfc", weight_bits=2, act_bits=2), (1, 28, 28)),
     "cnv_w1a1": (lambda: cnv(1, 1, width=4 * WIDTH), (3, 32, 32)),

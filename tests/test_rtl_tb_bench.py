@@ -23,7 +23,7 @@ from bitwright.models.graph import (
     evaluate,
 )
 from bitwright.models.zoo import random_mlp
-from bitwright.rtl_tb import Design, bench, bulk, emit, tools, vectors
+from bitwright.rtl_tb import Design, bench, bulk, emit, tools
 
 ELASTIC = Path(__file__).with_name("designs") / "elastic.sv"
 
@@ -150,14 +150,13 @@ def test_bench_stands_alone(tmp_path: Path) -> None:
     place = tmp_path / "ip"
     place.mkdir()
     shutil.copy(bench.BENCH, place)
-    np.savez(place / "vectors.npz", stimulus=vectors.pack(x, design.input),
-             expected=vectors.pack(expected, design.output), latency=3, interval=1,
-             tensors=50, framed=False)  # fmt: skip
+    bench.write_vectors(place, design, x, expected)
     script = (
-        "import sys\nsys.modules['bitwright'] = None\n"
+        "import sys\nsys.modules['bitwright'] = sys.modules['numpy'] = None\n"
         "from cocotb_tools.runner import get_runner\n"
         f"get_runner('verilator').test(test_module='{bench.BENCH.stem}', hdl_toplevel='elastic', "
-        f"build_dir='{model.cocotb.parent}', test_dir='.', hdl_toplevel_lang='verilog')\n"
+        f"build_dir='{model.cocotb.parent}', test_dir='.', hdl_toplevel_lang='verilog', "
+        "extra_env={'BITWRIGHT_VECTORS': '.'})\n"
     )
     printed = tools.run([sys.executable, "-c", script], timeout_s=120, cwd=place)
     assert "TESTS=9 PASS=9 FAIL=0" in printed

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
+from bitwright.models.graph.plan import Memory
 from bitwright.rtl_tb import memory, tools, verilate
 
 LIB = Path(verilate.__file__).with_name("lib")
@@ -203,7 +204,7 @@ class Matvec(Model):
     module = "bw_matvec"
 
     def set_up(self) -> None:
-        defaults = {"InSigned": 0, "Binary": 0, "Inverted": 0, "Extra": 0}
+        defaults = {"InSigned": 0, "Binary": 0, "Inverted": 0, "Cuts": 0}
         self.parameters = {**defaults, **self.parameters}
         self.inputs = {
             "data_i": self.Terms * self.InWidth,
@@ -215,10 +216,15 @@ class Matvec(Model):
         self.left = 0  # accesses of this pass still to come
         self.first = True
         self.sums = [0] * self.Lanes
-        self.later: deque[Bits] = deque([{"valid_o": 0}] * (2 + self.Extra))
+        extra = self.Cuts.bit_count()
+        self.later: deque[Bits] = deque([{"valid_o": 0}] * (2 + extra))
+        # A bias comes as much later than the first of its products as the registers take.
+        self.biases = deque([0] * extra)
 
     def drive(self) -> Bits:
         given = {name: self.bits(width) for name, width in self.inputs.items()}
+        self.biases.append(self.bits(self.inputs["bias_i"]))
+        self.bias, given["bias_i"] = self.biases[-1], self.biases.popleft()
         given["valid_i"] = self.chance(0)
         if given["valid_i"]:
             if self.first:
@@ -231,7 +237,7 @@ class Matvec(Model):
         if given["valid_i"]:
             for lane in range(self.Lanes):
                 if given["first_i"]:
-                    self.sums[lane] = field_of(given["bias_i"], lane, self.AccWidth)
+                    self.sums[lane] = field_of(self.bias, lane, self.AccWidth)
                 for s in range(self.Terms):
                     x = field_of(given["data_i"], s, self.InWidth, bool(self.InSigned))
                     at = lane * self.Terms + s
@@ -477,7 +483,7 @@ class Stream(Model):
         address = memory.address_width(len(words[0]))
         lines = []
         for i, (contents, width) in enumerate(zip(words, widths, strict=True)):
-            style: memory.Style = ("auto", "block", "distributed")[i % 3]
+            style: Memory = ("auto", "block", "lut")[i % 3]
             memories.append(memory.rom(f"{self.module}_rom{i}", contents, width, style))
             lines.append(f"  {self.module}_rom{i} u_rom{i} (.clk_i, "
                          f".address_i(address[{i * address}+:{address}]), "
@@ -737,10 +743,13 @@ def good() -> dict[str, Model]:
             Lanes=1, Terms=2, InWidth=1, WeightWidth=1, AccWidth=6, Binary=1
         ),
         "pipelined matvec": Matvec(
-            Lanes=2, Terms=9, InWidth=4, WeightWidth=3, AccWidth=14, Extra=2
+            Lanes=2, Terms=9, InWidth=4, WeightWidth=3, AccWidth=14, Cuts=0b1011
         ),
         "pipelined binary matvec": Matvec(
-            Lanes=2, Terms=32, InWidth=1, WeightWidth=1, AccWidth=9, Binary=1, Extra=1
+            Lanes=2, Terms=32, InWidth=1, WeightWidth=1, AccWidth=9, Binary=1, Cuts=0b0100
+        ),
+        "matvec of flips in two pieces": Matvec(
+            Lanes=2, Terms=3, InWidth=2, InSigned=1, WeightWidth=1, AccWidth=9, Inverted=1, Cuts=2
         ),
         "largest": Pool(Lanes=3, InWidth=4, InSigned=0, OutWidth=4, Max=1),
         "largest signed": Pool(Lanes=2, InWidth=3, InSigned=1, OutWidth=5, Max=1),
@@ -824,12 +833,13 @@ def padded() -> Window:
 BROKEN = {
     "fifo without credit": Broken("bw_fifo", "reserved_d < CountWidth'(Depth)", "held_d < CountWidth'(Depth)", Fifo(Width=5, Depth=3)),  # noqa: E501
     "fifo without the word that passes": Broken("bw_fifo", "valid_i && write_q == read_d", "1'b0", Fifo(Width=9, Depth=4, Style="block")),  # noqa: E501
-    "window one row early": Broken("bw_window", "lead_d >= need_d", "lead_d + SpanWidth'(1) >= need_d", padded()),  # noqa: E501
+    "window one row early": Broken("bw_window", "spare_q <= -(SpanWidth'(FirstRows))", "spare_q <= -(SpanWidth'(FirstRows - 1))", padded()),  # noqa: E501
     "window over the room": Broken("bw_window", "(room_i || !pass_last)", "1'b1", padded()),
-    "window with a bubble": Broken("bw_window", "assign issue_o = enough_q", "assign issue_o = enough_q && !(valid_q && last_q)", padded()),  # noqa: E501
+    "window with a bubble": Broken("bw_window", "assign issue_o = (", "assign issue_o = !(valid_q && last_q) && (", padded()),  # noqa: E501
     "window without padding": Broken("bw_window", "column_q >= 0 &&", "", padded()),
-    "window that frees late": Broken("bw_window", "(line_end ? freed : '0)", "(line_end && row_last ? SpanWidth'(Rows) : '0)", Window(Rows=6, Columns=2, KernelRows=2, OutRows=5)),  # noqa: E501
+    "window that frees late": Broken("bw_window", "line_end ? space_q + freed", "line_end && row_last ? space_q + SpanWidth'(Rows)", Window(Rows=6, Columns=2, KernelRows=2, OutRows=5)),  # noqa: E501
     "matvec that forgets the bias": Broken("bw_matvec", "first_sum ?", "0 ?", Matvec(Lanes=1, Terms=2, InWidth=3, WeightWidth=2, AccWidth=9)),  # noqa: E501
+    "matvec with an early bias": Broken("bw_matvec", "first_sum = first_q[Extra]", "first_sum = first_q[Extra-1]", Matvec(Lanes=1, Terms=4, InWidth=3, WeightWidth=2, AccWidth=9, Cuts=3)),  # noqa: E501
     "pool that sees the padding": Broken("bw_pool", "inside_i ? value", "1'b1 ? value", Pool(Lanes=1, InWidth=3, InSigned=1, OutWidth=3, Max=1)),  # noqa: E501
     "upsize the wrong way": Broken("bw_upsize", "{data_i, data_q[Ratio*Width-1:Width]}", "{data_q[Ratio*Width-Width-1:0], data_i}", Upsize(Width=4, Ratio=3)),  # noqa: E501
     "downsize without room": Broken("bw_downsize", "reserve_o = room_i && valid_i", "reserve_o = valid_i", Downsize(Width=4, Ratio=3)),  # noqa: E501

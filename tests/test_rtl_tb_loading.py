@@ -64,12 +64,12 @@ def network(seed: int) -> Graph:
 
 PLAN = Plan(
     {
-        "conv": Folded(4, 2, loadable=True),
+        "conv": Folded(4, 2, 2, loadable=True),
         "relu": Folded(4),
         "deep": Folded(2, 1, loadable=True),
         "act": Folded(2),
         "flat": Unrolled(0),
-        "fc": Folded(1, 4, loadable=True),
+        "fc": Folded(1, 4, 2, loadable=True),
     }
 )
 A, B = network(1), network(2)

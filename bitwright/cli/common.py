@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from bitwright.cli.options import Target
     from bitwright.console import Steps
+    from bitwright.hls import IoType
     from bitwright.models.graph import Graph, IntArray, Plan
     from bitwright.report import Controls
     from bitwright.rtl_tb import Design
@@ -45,17 +46,19 @@ def labels_of(text: str | None) -> tuple[str, ...]:
 
 
 def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArray":
-    """The rows of a data file, quantised, and random vectors behind them."""
+    """The rows of a data file, quantised, and random vectors behind them.
+
+    Raises InputError as `arranged` and `load_rows`.
+    """
     import numpy as np
 
-    from bitwright.inputs import load_rows, random_vectors
+    from bitwright.inputs import arranged, load_rows, random_vectors
     from bitwright.models.graph import quantise
 
     random = random_vectors(graph, count)
     if data is None:
         return random
-    rows = load_rows(data).x
-    return np.concatenate([quantise(graph, rows.reshape(len(rows), -1)), random])
+    return np.concatenate([quantise(graph, arranged(graph, load_rows(data).x)), random])
 
 
 def design_in(graph: "Graph", folder: Path) -> "Design":
@@ -106,12 +109,17 @@ def given_plan(file: Path | None, target: "Target | None", clock: float | None) 
 
 
 def controls_of(
-    graph: "Graph", plan: "Plan", x: "IntArray", engines: tuple[str, ...], steps: "Steps"
+    graph: "Graph",
+    plan: "Plan",
+    x: "IntArray",
+    engines: tuple[str, ...],
+    steps: "Steps",
+    io: "IoType | None" = None,
 ) -> "Controls":
     """What became of the deliberate mistakes, as a step of its own."""
     from bitwright.checks import check_controls
 
     with steps.step("deliberate mistakes") as step:
-        controls = check_controls(graph, plan, x, engines, step.progress)
+        controls = check_controls(graph, plan, x, engines, io, step.progress)
         step.result = str(controls)
     return controls

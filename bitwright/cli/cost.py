@@ -1,6 +1,9 @@
-"""What hardware costs: estimated, and measured with Yosys."""
+"""What hardware costs: estimated, and measured with Yosys, nextpnr or Vivado."""
 
 from dataclasses import replace
+from typing import Annotated, Literal
+
+import typer
 
 from bitwright.cli.common import design_in, plan_of, show
 from bitwright.cli.options import (
@@ -12,18 +15,25 @@ from bitwright.cli.options import (
     TargetOption,
 )
 
+Tool = Literal["yosys", "vivado"]
+
 
 def estimate(
     graph: GraphArgument,
     plan: PlanOption = None,
     target: TargetOption = None,
     clock: ClockOption = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Formulas alone, without solving adder graphs.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what the hardware of a graph will cost, layer by layer.
 
-    LUTs, flip-flops, carry cells, DSP and memory blocks come from formulas; latency and initiation
-    interval are exact.
+    LUTs, flip-flops, carry cells, DSP and memory blocks are estimated without any tool, each with
+    the band that nine of ten networks stay within; latency and initiation interval are exact. The
+    adder graphs of unrolled layers are solved as `rtl` would, unless --fast is given, which is
+    less near. What is beyond all that was ever measured is named.
 
     Examples:
       bitwright estimate out/graph
@@ -37,9 +47,11 @@ def estimate(
 
     known = load(graph)
     planned = plan_of(known, plan, target, clock)
-    estimated = estimate_cost(known, planned)
+    estimated = estimate_cost(known, planned, solved=not fast)
     both = cost(estimated)
     clocks = {"asked": planned.clock_mhz, "estimated": estimated.clock_mhz}
+    if estimated.clock_band is not None:
+        clocks |= dict(zip(("low", "high"), estimated.clock_band, strict=True))
     result = {"cost": both, "latency": estimated.latency, "ii": estimated.ii, "clock_mhz": clocks}
     show(result, as_json, cost_table(both, clocks))
 
@@ -48,32 +60,63 @@ def synth(
     graph: GraphArgument,
     design: DesignArgument,
     target: TargetOption = None,
+    tool: Annotated[Tool, typer.Option(help="What measures.")] = "yosys",
+    route: Annotated[
+        bool, typer.Option("--route", help="Route every layer with nextpnr too, for its clock.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Synthesise a design with Yosys, beside its estimate.
+    """Synthesise a design, beside its estimate.
 
     The design says for which target it was planned; --target counts its cells on another one.
     Layers are synthesised in parallel, each by itself; what was synthesised before, by the same
-    Yosys from the same source, is not done again.
+    tool from the same source, is not done again.
+
+    Yosys counts before placement. With --route, nextpnr places and routes each layer on ECP5 or
+    Gowin, and its slowest path is shown: pip install 'bitwright[route]' brings it. --tool vivado
+    places and routes with Vivado, where that is on the PATH.
 
     Examples:
       bitwright synth out/graph out/rtl
       bitwright synth out/graph out/rtl --target ice40 --json
+      bitwright synth out/graph out/rtl --target ecp5 --route
+      bitwright synth out/graph out/rtl --target xc7 --tool vivado
     """
     from bitwright.console import Steps
     from bitwright.cost_model import estimate as estimate_cost
-    from bitwright.flow import cost, measure_design
+    from bitwright.cost_model.nextpnr import router_version
+    from bitwright.flow import cost, measure_design, route_design
+    from bitwright.models.errors import InputError
     from bitwright.models.graph import load
-    from bitwright.tables import cost_table
+    from bitwright.tables import clock_table, cost_table
 
     known = load(graph)
     emitted = design_in(known, design)
     planned = emitted.plan or plan_of(known, None, target, None)
     planned = replace(planned, target=target or planned.target)
-    estimated = estimate_cost(known, planned)
-    with Steps().step("synthesise with Yosys") as step:
-        measured = measure_design(emitted, planned.target, step.progress)
+    estimated = estimate_cost(known, planned, solved=True)
+    if route and tool == "vivado":
+        raise InputError("Vivado routes by itself: leave --route out, or --tool vivado")
+    if route:
+        router_version(planned.target)  # refuses what it cannot route before anything is measured
+    vivado_mhz = planned.clock_mhz if tool == "vivado" else None
+    steps = Steps()
+    paths: dict[str, str] = {}
+    reached: dict[str, float] = {}
+    with steps.step(f"synthesise with {tool.capitalize()}") as step:
+        measured = measure_design(emitted, planned.target, step.progress, vivado_mhz)
+        reached.update(measured.clocks)
+    if route:
+        with steps.step("place and route with nextpnr") as step:
+            routes = route_design(known, emitted, planned.target, step.progress)
+            reached = {node: found.mhz for node, found in routes.items()}
+            paths = {node: str(found) for node, found in routes.items()}
     both = cost(estimated, measured)
     clocks = {"asked": planned.clock_mhz, "estimated": estimated.clock_mhz}
     result = {"cost": both, "clock_mhz": clocks, "tool": measured.tool}
-    show(result, as_json, cost_table(both, clocks))
+    tables = [cost_table(both, clocks)]
+    if reached:
+        clocks["routed"] = min(reached.values())
+        result |= {"layer_clock_mhz": reached, "slowest_paths": paths}
+        tables.append(clock_table(reached, paths))
+    show(result, as_json, *tables)

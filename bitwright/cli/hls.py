@@ -26,8 +26,12 @@ def hls(
     ),
     backend: Annotated[Backend, typer.Option(help="hls4ml's back end.")] = "Vitis",
     io: Annotated[
-        IoType, typer.Option(help="Tensors as arrays, or as streams of one pixel at a time.")
-    ] = "io_parallel",
+        IoType | None,
+        typer.Option(
+            help="Tensors as arrays, or as streams of one pixel at a time.",
+            show_default="arrays, or streams where an image has more than 4,096 elements",
+        ),
+    ] = None,
     part: Annotated[
         str | None, typer.Option(help="Device, as AMD spells it.", show_default="a large VU13P")
     ] = None,
@@ -68,7 +72,7 @@ def hls(
     with steps.step("compile and simulate"):
         engine = check_hls(project, x, expected)
     caught = (
-        controls_of(known, plan_of(known, None, None, None), x, ("hls",), steps)
+        controls_of(known, plan_of(known, None, None, None), x, ("hls",), steps, io)
         if controls
         else None
     )

@@ -7,7 +7,7 @@ import typer
 
 # As in models.graph.TARGETS, rtl_tb.Form and hls.BACKENDS; a test compares them. Spelled out here
 # because importing them would cost every --help a second.
-Target = Literal["xc7", "xcup", "ecp5", "ice40"]
+Target = Literal["xc7", "xcup", "ecp5", "ice40", "gowin"]
 Form = Literal["adder_graph", "plain"]
 Backend = Literal["Vitis", "Vivado"]
 

@@ -31,8 +31,8 @@ def plan(
     """Choose the engine of every layer.
 
     For a rate, the cheapest plan that reaches it; for a budget, the fastest plan within it. Without
-    either, vectors are unrolled, one a cycle, and images are folded into a small device. The table
-    says which layer is the slowest.
+    either, vectors are unrolled, one a cycle, where that fits a small device, and all else is
+    folded into it. The table says which layer is the slowest.
 
     The file is for the --plan of estimate, rtl and run, and can be edited: pe outputs at a time,
     each of simd inputs at a time, or unrolled in so many pipeline stages.

@@ -37,9 +37,9 @@ def rtl(
 ) -> None:
     """Emit SystemVerilog.
 
-    AXI4-Stream in and out, one readable module per layer. Vectors are unrolled, one a cycle, with
-    as many pipeline stages as the clock asks for; images are folded; a plan says otherwise. The
-    same graph and plan give the same bytes.
+    AXI4-Stream in and out, one readable module per layer. Without a plan, vectors that fit a small
+    device are unrolled, one a cycle, with as many pipeline stages as the clock asks for; larger
+    networks and images are folded. The same graph and plan give the same bytes.
 
     Examples:
       bitwright rtl out/graph -o out/rtl
@@ -92,7 +92,7 @@ def verify(
 
     Every vector goes through at full rate, and some again with random pauses on both sides. Then
     a cocotb bench looks at the protocol. Flipped bits are to show nowhere in a design with
-    triple modular redundancy; in another they are counted.
+    triple modular redundancy; in another they are counted. OUT/verify.json keeps the result.
 
     Examples:
       bitwright verify out/graph out/rtl
@@ -102,7 +102,8 @@ def verify(
     """
     from bitwright.checks import check_bench, check_rtl
     from bitwright.console import Steps
-    from bitwright.models.graph import evaluate, load
+    from bitwright.models.graph import digest, evaluate, load
+    from bitwright.report import write_json
     from bitwright.rtl_tb import bulk, inject
     from bitwright.tables import engines_table
 
@@ -133,8 +134,10 @@ def verify(
             step.result = str(upsets)
     planned = emitted.plan or plan_of(known, None, None, None)
     caught = controls_of(known, planned, x, ("rtl",), steps) if controls else None
-    result = {"engines": {"rtl": engine}, "bench": found, "controls": caught, "upsets": upsets,
+    result = {"graph": digest(known), "design": emitted.digest(), "engines": {"rtl": engine},
+              "bench": found, "controls": caught, "upsets": upsets,
               "waves": out / "waves.fst" if waves else None}  # fmt: skip
+    write_json(result, out / "verify.json")
     show(result, as_json, engines_table(known.name, {"rtl": engine}, caught, found))
     redundant = emitted.plan is not None and emitted.plan.redundancy == 3
     end(

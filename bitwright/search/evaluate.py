@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitwright.cost_model import estimate, find_plan, make_plan
+from bitwright.cost_model import estimate, find_plan
+from bitwright.cost_model.estimate import unrolled_plan
 from bitwright.models.errors import BitwrightError, InputError
 from bitwright.models.graph import (
     Conv2d,
@@ -122,7 +123,7 @@ def _final(space: Space, candidate: Candidate, here: Place) -> Row:
         done = train_candidate(space, candidate, model, space.final, taught, patience)
         tried.append((done.accuracy, taught is not None, len(done.losses), model))
     _, distilled, epochs, model = max(tried, key=lambda t: t[:2])
-    row, lowered, plan = hardware(space, candidate, model, search_data(space))
+    row, lowered, plan = hardware(space, candidate, model, search_data(space), solved=True)
     row |= _tested(model, lowered, test_data(space))
     with replaced_folder(here.point, "weights.pt") as fresh:
         keep_state(model, fresh / "weights.pt")
@@ -139,7 +140,11 @@ def _tables(space: Space, candidate: Candidate, here: Place) -> Row:
 
 
 def hardware(
-    space: Space, candidate: Candidate, model: "nn.Module", data: "Dataset"
+    space: Space,
+    candidate: Candidate,
+    model: "nn.Module",
+    data: "Dataset",
+    solved: bool = False,
 ) -> tuple[Row, "Lowered", Plan]:
     """What a trained network is as integers and as hardware, and its graph and plan.
 
@@ -147,7 +152,7 @@ def hardware(
     lut, ff, carry, dsp, bram, latency (cycles), latency_ns, interval, clock_mhz: estimated.
     activation_bits: average over the hidden activations that layers read. stored_bits: of all
     weights. nodes: the cost of each. layers: bits of each layer's weights and inputs, and the share
-    of weights that are zero. excess: by how much limits are exceeded.
+    of weights that are zero. excess: by how much limits are exceeded. solved: see `estimate`.
     """
     from bitwright.models.lower import compare, lower
 
@@ -156,11 +161,11 @@ def hardware(
     found = compare(model, lowered, data.x_test, data.y_test)
     budget = space.budget
     if candidate.interval == 1 and all(len(v.shape) == 1 for v in graph.values.values()):
-        plan = make_plan(graph, budget.target, budget.clock_mhz)
+        plan = unrolled_plan(graph, budget.target, budget.clock_mhz)
     else:
         rate = budget.clock_mhz * 1e6 / candidate.interval
         plan = find_plan(graph, budget.target, budget.clock_mhz, target_fps=rate)
-    cost = estimate(graph, plan)
+    cost = estimate(graph, plan, solved=solved)
     row: Row = {
         "accuracy": found.accuracy_reference,
         "differing_decisions": found.differing_decisions,

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from bitwright.cost_model import estimate, make_plan
+from bitwright.cost_model import estimate
 from bitwright.cost_model.candidates import parts
+from bitwright.cost_model.estimate import unrolled_plan
 from bitwright.models.data import stratified_rows
 from bitwright.models.errors import InputError
 from bitwright.models.graph import Graph, Node
@@ -156,7 +157,7 @@ class _Seen:
         budget = self._space.budget
         flat = all(len(value.shape) == 1 for value in graph.values.values())
         if flat and budget.intervals == (1,):
-            plan = make_plan(graph, budget.target, budget.clock_mhz)
+            plan = unrolled_plan(graph, budget.target, budget.clock_mhz)
             cost = estimate(graph, plan)
             for node in graph.nodes:
                 way = {**cost.nodes[node.name].as_dict(), "cycles": 1}

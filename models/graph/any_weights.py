@@ -11,6 +11,7 @@ from bitwright.models.graph.codecs import Plain
 from bitwright.models.graph.graph import Graph
 from bitwright.models.graph.ops import Conv2d, Dense, Node
 from bitwright.models.graph.ranges import Interval, output_interval
+from bitwright.models.graph.shapes import output_shape
 from bitwright.models.graph.types import IntType, Value
 
 
@@ -57,6 +58,7 @@ def widen_for_loading(graph: Graph, nodes: Collection[str]) -> Graph:
     made: list[Node] = []
     for node in graph.nodes:
         loaded = node.name in nodes
+        output_shape(node, [values[name] for name in node.inputs])  # or it cannot read them
         needed = _needed(values, intervals, node, loaded)
         kind = node.output.type
         # A loaded node gets just that type, so that another graph gets the same.
@@ -92,15 +94,27 @@ def _needed(
             f"node {node.name} has {type(op.weights).__name__.lower()} weights, whose hardware "
             "follows from what they share: loadable weights are plain"
         )
-    x, width = values[node.inputs[0]].type, op.weights.width
-    weights = (-1, 1) if width == 1 else (IntType(width, True).min, IntType(width, True).max)
-    products = [a * b for a in (x.min, x.max) for b in weights]
-    terms = len(op.weights.values)  # of one output
-    low, high = 2 * terms * min(*products, 0), 2 * terms * max(*products, 0)
-    bias = int(np.abs(op.bias).max())
-    if bias > min(-low, high) // 2:
+    low, high = _sums(op.weights, values[node.inputs[0]].type)
+    bias, most = int(np.abs(op.bias).max()), bias_limit(op, values[node.inputs[0]].type)
+    if bias > most:
         raise GraphError(
             f"node {node.name} has a bias of {bias}, but a loadable one has at most "
-            f"{min(-low, high) // 2}, as much as its weights can add up to: give it more bits"
+            f"{most}, as much as its weights can add up to: give it more bits"
         )
-    return IntType.holding(low, high)
+    return IntType.holding(2 * low, 2 * high)
+
+
+def bias_limit(op: Dense | Conv2d, x: IntType) -> int:
+    """The largest magnitude of a bias that can be loaded, for inputs of type `x`."""
+    assert isinstance(op.weights, Plain)
+    low, high = _sums(op.weights, x)
+    return min(-low, high)
+
+
+def _sums(weights: Plain, x: IntType) -> tuple[int, int]:
+    """The least and largest sum of an output's products, whatever the weights."""
+    kind = IntType(weights.width, True)
+    legal = (-1, 1) if weights.width == 1 else (kind.min, kind.max)
+    products = [a * b for a in (x.min, x.max) for b in legal]
+    terms = len(weights.values)  # of one output
+    return terms * min(*products, 0), terms * max(*products, 0)

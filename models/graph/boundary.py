@@ -11,7 +11,7 @@ from bitwright.models.graph.graph import Graph
 def quantise(graph: Graph, x: npt.ArrayLike) -> IntArray:
     """Real inputs, shape (batch, *input shape), as the graph's integers.
 
-    In float32, with ties to the even neighbour and clipping, because Brevitas computes its input
+    As `Port` says, and clipped to the type. In float32, because Brevitas computes its input
     quantiser that way and these integers are the first that must be equal.
 
     Raises:
@@ -26,8 +26,8 @@ def quantise(graph: Graph, x: npt.ArrayLike) -> IntArray:
         )
     if np.isnan(real).any():
         raise InputError(f"input {value.name} holds NaN: clean the data first")
-    if port.offset == -0.5:  # binary: the sign, and zero counts as positive
-        return np.asarray(real >= 0, dtype=np.int64)
+    if port.binary:
+        return np.asarray(real >= np.float64(port.scale * (port.offset + 0.5)), dtype=np.int64)
     scaled = np.rint(real / np.float32(port.scale) - np.float32(port.offset))
     return np.asarray(np.clip(scaled, value.type.min, value.type.max), dtype=np.int64)
 

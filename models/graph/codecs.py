@@ -16,6 +16,8 @@ from bitwright.models.graph.types import IntType
 
 IntArray = npt.NDArray[np.int64]
 
+_LARGEST = (1 << 63) - 1
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Plain:
@@ -174,13 +176,16 @@ def frozen_int64(array: npt.ArrayLike, what: str) -> IntArray:
     """A read-only int64 copy of an integer array.
 
     Raises:
-        GraphError: the array is empty or does not hold integers.
+        GraphError: the array is empty, does not hold integers, or one beyond +-(2^63 - 1), whose
+            magnitude int64 would not hold.
     """
     given = np.asarray(array)
     if given.size == 0 or given.dtype.kind not in "iu":
         raise GraphError(
             f"{what} must be a non-empty integer array, not {given.dtype}{given.shape}"
         )
+    if int(given.min()) < -_LARGEST or int(given.max()) > _LARGEST:
+        raise GraphError(f"{what} holds an integer of more than 63 bits: use smaller constants")
     copy: IntArray = np.array(given, dtype=np.int64, order="C")
     copy.setflags(write=False)
     return copy

@@ -31,7 +31,7 @@ from bitwright.models.graph.streams import (
     streams,
 )
 
-_MOST_FRAMES = 64
+_MOST_FRAMES = 1024
 _ENDLESS = 1 << 62
 
 Process = Generator[None, None, None]
@@ -98,7 +98,9 @@ def timing(graph: Graph, made: Streams) -> Timing:
         ends = play.run()
         gaps = [after - before for before, after in pairwise(ends)]
         steady = len(set(gaps[len(gaps) // 2 :])) == 1
-        if steady or frames >= _MOST_FRAMES:
+        # Until the first tensor is out, what fills up on the way hides what is too shallow.
+        full = ends[0] <= play.begins[frames // 2]
+        if (steady and full) or frames >= _MOST_FRAMES:
             break
         frames *= 2
     occupancy = {name: queue.occupancy() for name, queue in play.queues.items()}
@@ -133,6 +135,11 @@ class _Play:
         self.source = self.queues[INPUT] = _Queue(_ENDLESS)
         self.source.put = [-1] * (graph.input.size // made.input_lanes * frames)
         self.events = 0
+
+    @property
+    def begins(self) -> list[int]:
+        """The cycles in which the first beat of every tensor is taken."""
+        return self.source.taken[:: self.graph.input.size // self.made.input_lanes]
 
     def run(self) -> list[int]:
         """The cycles in which the last beat of every tensor comes out."""

@@ -61,7 +61,8 @@ class Graph:
         for name in self.outputs:
             if name not in values:
                 raise GraphError(f"output {name!r} of graph {self.name} is not one of its tensors")
-        ends = {v.name for v in self.inputs} | set(self.outputs)
+        given = {v.name for v in self.inputs}
+        ends = given | set(self.outputs)
         if set(self.ports) != ends:
             raise GraphError(
                 f"graph {self.name} has ports for {sorted(self.ports)} but its inputs and outputs "
@@ -70,6 +71,11 @@ class Graph:
         for name, port in self.ports.items():
             if not (np.isfinite(port.scale) and port.scale > 0 and np.isfinite(port.offset)):
                 raise GraphError(f"the port of {name} has {port}: its scale must be above 0")
+            if port.binary and (values[name].type != IntType(1, signed=False) or name not in given):
+                raise GraphError(
+                    f"the port of {name} is binary, and {values[name]} is not an input of type u1: "
+                    "give it one that is not"
+                )
         classes = values[self.outputs[0]].channels
         for node in self.nodes:
             if node.name == self.outputs[0] and isinstance(node.op, ArgMax):

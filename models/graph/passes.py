@@ -27,11 +27,37 @@ from bitwright.models.graph.ops import (
     SumPool,
     Threshold,
 )
-from bitwright.models.graph.ranges import output_interval
+from bitwright.models.graph.ranges import Interval, output_interval
 from bitwright.models.graph.requantisation import as_requantize
 from bitwright.models.graph.types import IntType, Value
 
 Pass = Callable[[Graph], Graph]
+
+
+def fuse_thresholds(graph: Graph) -> Graph:
+    """Make one threshold of two in a row, the first of which nobody else reads.
+
+    Before: h = #{k: x >= T[k]} with 31 thresholds, y = #{j: h >= U[j]} with 3 (a quantiser of fewer
+            bits behind a quantised activation)
+    After:  y = #{j: x >= T[U[j] - 1]}
+    h reaches U[j] with its own threshold of that number; what it always or never reaches, x does
+    from its least or beyond its largest value.
+    """
+    made: dict[str, Node] = {}
+    for node in graph.nodes:
+        first = made.get(node.inputs[0])
+        if (
+            isinstance(node.op, Threshold)
+            and first is not None
+            and isinstance(first.op, Threshold)
+            and first.name not in graph.outputs
+            and len(graph.readers(first.name)) == 1
+        ):
+            del made[first.name]
+            reach = graph.intervals[first.inputs[0]]
+            node = replace(node, op=_fused(first.op, node.op, reach), inputs=first.inputs)
+        made[node.name] = node
+    return replace(graph, nodes=tuple(made.values()))
 
 
 def raise_falling_thresholds(graph: Graph) -> Graph:
@@ -84,6 +110,7 @@ def choose_requantisation(graph: Graph) -> Graph:
 
 PASSES: tuple[Pass, ...] = (
     narrow_additions,
+    fuse_thresholds,
     raise_falling_thresholds,
     choose_requantisation,
 )
@@ -153,6 +180,23 @@ def _negate(graph: Graph, node: Node, op: Dense | Conv2d, step: IntArray) -> Nod
     flipped = replace(node, op=negated)
     made = output_interval(flipped, [graph.intervals[name] for name in node.inputs])
     return replace(flipped, output=replace(node.output, type=IntType.holding(*made.bounds)))
+
+
+def _fused(first: Threshold, second: Threshold, reach: Interval) -> Threshold:
+    least, beyond = reach.low[:, None], reach.high[:, None] + 1
+    levels = np.hstack([least, first.thresholds.clip(least, beyond), beyond])
+    # How many thresholds of the first must be reached for each of the second, or, where the first
+    # falls, for it not to be reached any more.
+    falls = first.step[:, None] < 0
+    above = second.thresholds - first.base[:, None]
+    needed = np.where(falls, 1 - above, above)
+    needed = needed.clip(0, levels.shape[1] - 1)
+    table = np.take_along_axis(levels, needed, axis=1).astype(np.int64)
+    return Threshold(
+        np.sort(table, axis=1),
+        np.where(first.step < 0, second.base + second.step * table.shape[1], second.base),
+        first.step * second.step,
+    )
 
 
 def _rising(op: Threshold) -> Threshold:

@@ -25,12 +25,18 @@ from bitwright.models.graph.ops import (
     SumPool,
     Threshold,
 )
-from bitwright.models.graph.types import Value
+from bitwright.models.graph.products import products
+from bitwright.models.graph.types import IntType, Value
 
-Target = Literal["xc7", "xcup", "ecp5", "ice40"]
-"""Device families: Xilinx 7-series, Xilinx UltraScale+, Lattice ECP5, Lattice iCE40."""
+Target = Literal["xc7", "xcup", "ecp5", "ice40", "gowin"]
+"""Device families: Xilinx 7-series and UltraScale+, Lattice ECP5 and iCE40, Gowin GW2A."""
 
 TARGETS: tuple[Target, ...] = get_args(Target)
+
+Memory = Literal["auto", "lut", "block"]
+"""What a memory is made of: whatever the synthesiser likes, look-up tables, memory blocks."""
+
+MEMORIES: tuple[Memory, ...] = get_args(Memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +62,36 @@ class Folded:
     """Hardware used again and again: `pe` outputs at a time, each from `simd` inputs at a time.
 
     A matrix product then takes inputs / simd x outputs / pe cycles, and its weights lie in a
-    memory. Operations on single channels have no simd: they take `pe` channels a cycle. loadable:
-    weights and biases can be changed while the hardware runs (see `loading.py`).
+    memory. Operations on single channels have no simd: they take `pe` channels a cycle. What
+    follows is for products alone:
+
+    stages: registers from the memories of weights and inputs to the accumulator. 1 is the one in
+    front of the accumulator, with all of the multiplication and the adder tree before it; each
+    more takes a cycle more and cuts that into shorter pieces (see `products.py`, which says how
+    many there can be). loadable: weights and biases can be changed while the hardware runs (see
+    `loading.py`). memory: what the weights lie in: look-up tables, memory blocks, or as the
+    synthesiser likes.
     """
 
     pe: int = 1
     simd: int = 1
+    stages: int = 1
     loadable: bool = False
+    memory: Memory = "auto"
 
     def __str__(self) -> str:
-        loaded = ", loadable weights" if self.loadable else ""
-        return f"folded, pe {self.pe}, simd {self.simd}{loaded}"
+        text = f"folded, pe {self.pe}, simd {self.simd}"
+        text += f", {self.stages} stages" if self.stages > 1 else ""
+        text += ", loadable weights" if self.loadable else ""
+        return text + {"auto": "", "lut": ", in LUTs", "block": ", in memory blocks"}[self.memory]
 
     def __post_init__(self) -> None:
         if min(self.pe, self.simd) < 1:
             raise GraphError(f"a folded node of pe {self.pe} and simd {self.simd}: both are >= 1")
+        if self.stages < 1:
+            raise GraphError(f"a folded node of {self.stages} stages: give it at least 1")
+        if self.memory not in MEMORIES:
+            raise GraphError(f"a memory {self.memory!r} is not one of {', '.join(MEMORIES)}")
 
 
 Engine = Unrolled | Folded
@@ -113,7 +134,7 @@ class Plan:
                 case Unrolled():
                     _check_unrolled(node, engine)
                 case Folded():
-                    _check_folded(node, engine, graph.values[node.inputs[0]])
+                    _check_folded(node, engine, graph.values[node.inputs[0]], self.target)
                 case _:
                     assert_never(engine)
         if all(is_wiring(node) for node in graph.nodes):
@@ -146,12 +167,13 @@ def _check_unrolled(node: Node, engine: Unrolled) -> None:
         )
 
 
-def _check_folded(node: Node, engine: Folded, source: Value) -> None:
+def _check_folded(node: Node, engine: Folded, source: Value, target: Target) -> None:
     op = node.op
     match op:
         case Dense():
             _check_divides(node, "simd", engine.simd, source.channels, "inputs")
             _check_divides(node, "pe", engine.pe, distinct_outputs(op.weights), "distinct outputs")
+            _check_sum(node, op, engine, source.type, target)
         case Conv2d():
             inputs = source.channels if is_depthwise(op) else op.channels // op.groups
             parallel = ("simd", engine.simd, 1 if is_depthwise(op) else inputs, "inputs of a group")
@@ -159,13 +181,35 @@ def _check_folded(node: Node, engine: Folded, source: Value) -> None:
             outputs = distinct_outputs(op.weights) if op.groups == 1 else len(op.bias) // op.groups
             outputs = len(op.bias) if is_depthwise(op) else outputs
             _check_divides(node, "pe", engine.pe, outputs, "distinct outputs of a group")
+            _check_sum(node, op, engine, source.type, target)
         case Threshold() | Requantize() | Lookup() | MaxPool() | SumPool() | Add():
+            if (engine.stages, engine.memory) != (1, "auto"):
+                raise GraphError(
+                    f"node {node.name} ({node.kind}) is planned {engine}: only products have "
+                    "stages and a memory of weights, leave them out"
+                )
             _check_divides(node, "simd", engine.simd, 1, "input of each channel")
             _check_divides(node, "pe", engine.pe, node.output.channels, "channels")
         case BitPlanes() | Concat() | Reshape() | ArgMax():
             raise GraphError(f"node {node.name} ({node.kind}) cannot be folded: plan it Unrolled")
         case _:
             assert_never(op)
+
+
+def _check_sum(
+    node: Node, op: Dense | Conv2d, engine: Folded, kind: IntType, target: Target
+) -> None:
+    most = products(op, kind, engine.simd, engine.loadable).most_stages
+    if engine.stages > most:
+        raise GraphError(
+            f"node {node.name} ({node.kind}) has {engine.stages} stages: with simd {engine.simd} "
+            f"its sum has places for 1 to {most}"
+        )
+    if (target, engine.loadable, engine.memory) == ("ice40", True, "lut"):
+        raise GraphError(
+            f"node {node.name} ({node.kind}) has loadable weights in look-up tables, which "
+            'cannot be written on ice40: give it the memory "block" or "auto"'
+        )
 
 
 def is_depthwise(op: Conv2d) -> bool:

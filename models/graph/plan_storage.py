@@ -3,10 +3,12 @@
 {"target": "xc7", "clock_mhz": 200.0,
  "engines": {"conv1": {"pe": 4, "simd": 3}, "relu1": {"pe": 4, "simd": 1}, "fc": {"stages": 2}}}
 
-"loadable": true beside a product's pe and simd makes its weights loadable at run time, and
-"redundancy": 3 beside the engines asks for triple modular redundancy.
+Beside a product's pe and simd, "stages" says how many registers are in its sum, "loadable": true
+makes its weights loadable at run time, and "memory" puts them in "lut" or "block". "redundancy": 3
+beside the engines asks for triple modular redundancy.
 """
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -16,7 +18,7 @@ from typing import Any
 from typing_extensions import assert_never
 
 from bitwright.models.errors import BitwrightError, StorageError
-from bitwright.models.graph.plan import Engine, Folded, Plan, Unrolled
+from bitwright.models.graph.plan import MEMORIES, Engine, Folded, Plan, Unrolled
 
 _MAX_BYTES = 16 << 20
 
@@ -93,23 +95,20 @@ def _engine_to_json(engine: Engine) -> Json:
         case Unrolled():
             return {"stages": engine.stages}
         case Folded():
-            folding: Json = {"pe": engine.pe, "simd": engine.simd}
-            return {**folding, "loadable": True} if engine.loadable else folding
+            fields = {f.name: getattr(engine, f.name) for f in dataclasses.fields(engine)}
+            folding = {n: v for n, v in fields.items() if v != getattr(Folded(), n)}
+            return {"pe": engine.pe, "simd": engine.simd, **folding}
         case _:
             assert_never(engine)
 
 
 def _engine_from_json(name: object, fields: Json) -> Engine:
-    kinds: dict[frozenset[str], type[Unrolled] | type[Folded]] = {
-        frozenset({"stages"}): Unrolled,
-        frozenset({"pe", "simd"}): Folded,
-        frozenset({"pe", "simd", "loadable"}): Folded,
-    }
-    kind = kinds.get(frozenset(fields))
-    wanted = {"loadable": bool}
-    if kind is None or not all(type(v) is wanted.get(f, int) for f, v in fields.items()):
+    kind = Folded if {"pe", "simd"} <= set(fields) else Unrolled if "stages" in fields else None
+    types = {} if kind is None else {f.name: type(f.default) for f in dataclasses.fields(kind)}
+    if kind is None or not all(type(v) is types.get(f) for f, v in fields.items()):
         raise StorageError(
             f"node {name!r} has the engine {fields}: give whole numbers for either stages, or pe "
-            "and simd, which may have loadable true or false beside them"
+            "and simd, which may have more stages, loadable true or false, and the memory "
+            f"{', '.join(MEMORIES)} beside them"
         )
     return kind(**fields)

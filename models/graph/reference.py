@@ -174,21 +174,20 @@ def _conv(op: Conv2d, largest: int) -> Kernel:
     w = w.transpose(3, 1, 2, 0, 4).reshape(op.groups, taps, outputs).astype(exact)
     b = op.bias.astype(exact)
 
-    def every_image(x: Tensor) -> Tensor:
+    def products(x: Tensor) -> Tensor:
         x = _padded(op.window, x.astype(exact, copy=False), 0)
         made = np.empty((len(x), *_positions(op.window, x), len(b)), exact)
-        for image in range(len(x)):  # the windows of one image still fit the cache
-            seen = _windows(op.window, x[image])
-            i, j, split = *seen.shape[:2], (rows * columns, op.groups, channels)
+        window_bytes = made[0, ..., 0].size * taps * made.itemsize
+        for some in _slices(len(x), max(1, _BLOCK_BYTES // window_bytes)):
+            seen = _windows(op.window, x[some])
             for group in range(op.groups):
-                part = seen.reshape(i, j, *split)[:, :, :, group].reshape(i * j, taps)
-                made[image, ..., group * outputs : (group + 1) * outputs] = (
-                    part @ w[group]
-                ).reshape(i, j, outputs)
-        made += b
+                part = seen[..., group * channels : (group + 1) * channels].reshape(-1, taps)
+                sums = made[some].reshape(-1, len(b))[:, group * outputs : (group + 1) * outputs]
+                np.matmul(part, w[group], out=sums)
+            made[some] += b
         return made
 
-    return every_image
+    return products
 
 
 def _padded(window: Window, x: Tensor, value: int) -> Tensor:
@@ -204,10 +203,10 @@ def _positions(window: Window, x: Tensor) -> tuple[int, int]:
     return Window(window.kernel, window.stride).output(*x.shape[1:3])
 
 
-def _windows(window: Window, image: Tensor) -> Tensor:
-    """What every window of one padded image sees: (i, j, kernel row, kernel column, channel)."""
-    seen = sliding_window_view(image, window.kernel, axis=(0, 1))
-    return seen[:: window.stride[0], :: window.stride[1]].transpose(0, 1, 3, 4, 2)
+def _windows(window: Window, x: Tensor) -> Tensor:
+    """What windows on padded images see: (batch, i, j, kernel row, kernel column, channel)."""
+    seen = sliding_window_view(x, window.kernel, axis=(1, 2))
+    return seen[:, :: window.stride[0], :: window.stride[1]].transpose(0, 1, 2, 4, 5, 3)
 
 
 def _taps(window: Window, x: Tensor, padding: int) -> Iterator[tuple[int, int, Tensor]]:
@@ -249,6 +248,10 @@ def _concat(largest: int) -> Kernel:
 
 def _threshold(op: Threshold, low: int, high: int) -> Kernel:
     exact = _exact_type(int(max(np.abs(op.base).max() + op.thresholds.shape[1], 1)))
+    if op.thresholds.shape[1] == 1:
+        # A level that the type of x rounds is beyond every x, and stays there.
+        level, base, step = op.thresholds[:, 0], op.base.astype(exact), op.step.astype(exact)
+        return lambda x: base + step * (x >= level.astype(x.dtype))
     if high - low < 1 << _TABLE_WIDTH:
         # One row of the table per channel: y for every x from low to high.
         every = np.arange(low, high + 1)

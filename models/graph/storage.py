@@ -4,6 +4,7 @@ The JSON names every array with its shape, so a reader knows each size before it
 digest covers structure and arrays; it identifies a graph in reports, caches and hardware.
 """
 
+import ctypes
 import hashlib
 import json
 import math
@@ -42,7 +43,7 @@ from bitwright.models.graph.ops import (
 )
 from bitwright.models.graph.types import IntType, Port, Value
 
-FORMAT = 1
+FORMAT = 2
 MAX_JSON_BYTES = 64 << 20
 MAX_ELEMENTS = 1 << 28  # of one array: 2 GiB of int64
 _MAX_AXES = 4
@@ -57,7 +58,7 @@ _DAMAGE = (
     TypeError,
     AttributeError,
     ArithmeticError,
-    RecursionError,
+    RuntimeError,  # too deep; or a zip file's encryption or kind of compression
     MemoryError,
     EOFError,
     zipfile.BadZipFile,
@@ -144,11 +145,13 @@ def replaced_folder(target: Path, marker: str) -> Iterator[Path]:
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         fresh.chmod(0o755)
         yield fresh
-        old = fresh.with_name(fresh.name + "-old")
-        if target.exists():
+        if not target.exists():
+            fresh.rename(target)
+        elif not _exchanged(fresh, target):  # then there is a moment without a target
+            old = fresh.with_name(fresh.name + "-old")
             target.rename(old)
-        fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+            fresh.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise StorageError(
             f"cannot write {target} ({error.strerror or error}): choose a folder that can be "
@@ -157,6 +160,16 @@ def replaced_folder(target: Path, marker: str) -> Iterator[Path]:
     finally:
         if fresh is not None:
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, if the system can (Linux, most file systems)."""
+    try:
+        swap = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(swap(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
 def _to_json(graph: Graph, arrays: dict[str, IntArray]) -> Json:
@@ -168,7 +181,8 @@ def _to_json(graph: Graph, arrays: dict[str, IntArray]) -> Json:
         "nodes": nodes,
         "outputs": list(graph.outputs),
         "ports": {
-            name: {"scale": port.scale, "offset": port.offset} for name, port in graph.ports.items()
+            name: {"scale": port.scale, "offset": port.offset, "binary": port.binary}
+            for name, port in graph.ports.items()
         },
         "labels": list(graph.labels),
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
@@ -247,7 +261,7 @@ def _from_json(tree: Json, arrays: dict[str, IntArray]) -> Graph:
         ),
         outputs=tuple(_text(name) for name in tree["outputs"]),
         ports={
-            _text(name): Port(float(port["scale"]), float(port["offset"]))
+            _text(name): Port(float(port["scale"]), float(port["offset"]), port["binary"] is True)
             for name, port in tree["ports"].items()
         },
         labels=tuple(_text(label) for label in tree["labels"]),

@@ -282,7 +282,7 @@ def latency(node: Node, engine: Engine) -> int:
     op = node.op
     match op:
         case Dense() | Conv2d():
-            return engine.stages if isinstance(engine, Unrolled) else 2
+            return engine.stages + isinstance(engine, Folded)  # the accumulator
         case MaxPool() | SumPool():
             return 1
         case Threshold() | Requantize() | Lookup():

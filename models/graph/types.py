@@ -135,8 +135,11 @@ class Value:
 class Port:
     """What the integers of a graph's input or output mean: real = scale * (integer + offset).
 
-    `offset` is -0.5 for a binary input or output, whose bit b stands for scale * (b - 1/2).
+    A real input becomes the nearest integer, ties to the even one. `binary`: an input of one bit,
+    which is 1 from the middle of both meanings on, scale * (offset + 1/2); the sign of a real, for
+    which zero counts as positive, is a binary port of offset -1/2.
     """
 
     scale: float
     offset: float = 0.0
+    binary: bool = False

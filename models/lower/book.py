@@ -3,7 +3,6 @@
 import math
 from collections import Counter, deque
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ class Book:
         self.warnings: list[str] = []
         self.first: Edge | None = None
         self._real = Real()
+        self._binary = False
         self._calls: Counter[int] = Counter()
         self._parameters: dict[int, str] = {}
 
@@ -38,7 +38,7 @@ class Book:
         """The input's port."""
         assert self.first is not None
         scale, offset = self.first.scale[0], self.first.offset[0] - self._real.shift
-        return Port(float(scale / self._real.gain), float(offset / scale))
+        return Port(float(scale / self._real.gain), float(offset / scale), self._binary)
 
     def module(self, node: fx.Node) -> nn.Module | None:
         """The module that a node calls, None where it calls a function."""
@@ -163,16 +163,12 @@ class Book:
                 f"quantises the network's input, as {self.first.name} does already: quantise it "
                 "once, with a QuantIdentity whose result all branches read"
             )
-        # A port of offset -1/2 is a binary one, and a binary one has no other.
-        half = Fraction(-1, 2)
-        moved = quantiser.offset - real.shift / quantiser.scale[0]
-        moves = moved != quantiser.offset
-        if real.gain <= 0 or (moves and half in (moved, quantiser.offset)):
+        if real.gain <= 0:
             raise UnsupportedError(
                 f"quantises {float(real.gain):g} * input + {float(real.shift):g}, which the "
                 "network's port cannot say: do that to the data outside the network"
             )
-        self._real = real
+        self._real, self._binary = real, quantiser.binary
         kind = quantiser.type
         whole = replace(quantiser, low=kind.min, high=kind.max)
         if whole == quantiser:

@@ -80,7 +80,11 @@ def lower(
     # An addition that a pass has narrowed is no multiple of torch's sums any more.
     before = {node.name: node.op.multipliers for node in graph.nodes if isinstance(node.op, Add)}
     after = {node.name: node.op.multipliers for node in made.nodes if isinstance(node.op, Add)}
-    found = [c for c in walk.book.counterparts if before.get(c.tensor) == after.get(c.tensor)]
+    found = [
+        c
+        for c in walk.book.counterparts
+        if c.tensor in made.values and before.get(c.tensor) == after.get(c.tensor)
+    ]
     return Lowered(made, shape, tuple(found))
 
 

@@ -121,6 +121,11 @@ class Quantiser:
     rounding: Rounding
 
     @property
+    def binary(self) -> bool:
+        """Whether it takes the sign."""
+        return self.offset == Fraction(-1, 2)
+
+    @property
     def type(self) -> IntType:
         """The narrowest type that holds low..high."""
         return IntType.holding(self.low, self.high)

@@ -136,7 +136,7 @@ def _binary(quant: Any, what: str, dims: int) -> Quantiser:
 
 
 def _after_relu(made: Quantiser, what: str) -> Quantiser:
-    if made.offset == Fraction(-1, 2):
+    if made.binary:
         raise UnsupportedError(
             f"has {what} that is binary behind a ReLU, which is always +: use a QuantIdentity"
         )
@@ -147,7 +147,7 @@ def _after_relu(made: Quantiser, what: str) -> Quantiser:
 def _try(proxy: Any, made: Quantiser, what: str, dims: int) -> None:
     """Compare the object with `made` in Brevitas' float32 arithmetic, ties and ends included."""
     scale = torch.tensor([float(s) for s in made.scale])
-    binary = made.offset == Fraction(-1, 2)
+    binary = made.binary
     first, last = (-4, 4) if binary else (made.low - 2, made.high + 2)
     quarters = np.arange(4 * first, 4 * last + 1)
     if len(quarters) > _GRID:

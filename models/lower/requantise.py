@@ -21,16 +21,14 @@ _MAX_DYADIC_BITS = 48  # of a requantiser's bias: far from the 63 of int64
 def input_edge(name: str, shape: tuple[int, ...], quantiser: Quantiser) -> Edge:
     """The graph's input as the first quantiser makes it; shape: channels last.
 
-    Raises UnsupportedError for a quantiser that a port (real = scale * (integer + offset), ties to
-    even) cannot describe.
+    Raises UnsupportedError for a quantiser that a `Port` cannot describe.
     """
-    binary = quantiser.offset == Fraction(-1, 2)
     if len(set(quantiser.scale)) != 1:
         raise UnsupportedError(
             "quantises the network's input with one scale per channel, and a port has one: use a "
             "per-tensor quantiser here"
         )
-    if quantiser.rounding != "half_even" and not binary:
+    if quantiser.rounding != "half_even" and not quantiser.binary:
         raise UnsupportedError(
             f"rounds the network's input with {quantiser.rounding}, and a port rounds half to "
             "even: use ROUND here"

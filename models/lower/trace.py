@@ -154,8 +154,8 @@ def _run(model: nn.Module, graph: fx.Graph, input_shape: tuple[int, ...]) -> dic
         Recorder(fx.GraphModule(model, graph), garbage_collect_values=False).run(rows)
     except Exception as error:  # noqa: BLE001 - the layers are the user's
         raise InputError(
-            f"{type(model).__name__} fails at {calls[-1].target} on an input of shape "
-            f"{(_ROWS, *input_shape)} ({_first_line(error)}): give the shape of one example, "
+            f"{type(model).__name__} fails at {calls[-1].target} on a batch of {_ROWS} examples of "
+            f"shape {tuple(input_shape)} ({_first_line(error)}): give the shape of one example, "
             "without the batch, or correct the model"
         ) from None
     return values

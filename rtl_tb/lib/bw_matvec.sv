@@ -1,9 +1,12 @@
 // Lanes sums of Terms products a cycle, accumulated: the arithmetic of a folded engine.
 //
 // acc = (first_i ? bias_i : acc) + sum over s of data_i[s] * weights_i[l * Terms + s], modulo
-// 2^AccWidth, for every lane l; bias_i comes with first_i. valid_o and data_o two cycles after the
-// access with last_i (and Extra more for as many register stages in the adder trees); data_o holds
-// for that cycle only.
+// 2^AccWidth, for every lane l. valid_o and data_o two cycles after the access with last_i, and one
+// more for each register that Cuts adds; data_o holds for that cycle only. bias_i comes with first_i,
+// or as much later as those registers take: so its address waits, which is narrower.
+//
+// Cuts: bit 0 is a register behind the products, bit k one behind level k of the adder trees. Behind
+// the last level there always is one.
 //
 // WeightWidth 1: 1 means +1 and 0 means -1. Two forms then need no negation, and the caller has
 // corrected the bias by the number of -1 weights of the whole sum, those on padding (0) included:
@@ -18,7 +21,7 @@ module bw_matvec #(
   parameter int unsigned AccWidth = 24,
   parameter bit Binary = 1'b0,
   parameter bit Inverted = 1'b0,
-  parameter int unsigned Extra = 0
+  parameter int unsigned Cuts = 0
 ) (
   input  logic                               clk_i,
   input  logic                               rst_ni,
@@ -44,7 +47,8 @@ module bw_matvec #(
       : WeightWidth > 1 ? InWidth + WeightWidth : InWidth + 1;
   localparam int unsigned SumWidth = AddendWidth + $clog2(Addends);
 
-  // Control and bias travel beside the sums.
+  // Control travels beside the sums.
+  localparam int unsigned Extra = $countones(Cuts);
   logic [Extra:0] valid_q, first_q, last_q;
   logic valid_sum, first_sum, last_sum, done_q;
   assign valid_sum = valid_q[Extra];
@@ -64,7 +68,7 @@ module bw_matvec #(
   assign valid_o = done_q;
 
   logic [Lanes*AccWidth-1:0] bias_sum;
-  bw_delay #(.Width(Lanes * AccWidth), .Stages(Extra + 1)) u_bias (
+  bw_delay #(.Width(Lanes * AccWidth), .Stages(1)) u_bias (
     .clk_i, .enable_i(1'b1), .data_i(bias_i), .data_o(bias_sum)
   );
 
@@ -102,7 +106,7 @@ module bw_matvec #(
 
     logic signed [SumWidth-1:0] sum_d;
     logic signed [AccWidth-1:0] sum_q, acc_q;
-    bw_adder_tree #(.Terms(Addends), .Width(AddendWidth), .Extra(Extra)) u_tree (
+    bw_adder_tree #(.Terms(Addends), .Width(AddendWidth), .Cuts(Cuts)) u_tree (
       .clk_i, .data_i(addends), .data_o(sum_d)
     );
     always_ff @(posedge clk_i) begin

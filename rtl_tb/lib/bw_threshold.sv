@@ -1,7 +1,8 @@
 // One channel of a multi-threshold activation: data_o = Base +- (number of k: data_i >= T[k]).
 //
 // Thresholds holds T[0] in its lowest bits, sorted, each two's complement in InWidth + 2 bits (one
-// for the sign of an unsigned input's neighbour, one for "never"). Combinational.
+// for the sign of an unsigned input's neighbour, one for "never"). Combinational. The output need
+// only hold what is reached: counts and bases are added modulo 2^OutWidth.
 //
 // Why this form: comparing with a constant bit by bit leaves the mapper plain AND/OR logic to share
 // between thresholds, where `>=` would become one carry chain each (on ECP5 two and a half times
@@ -21,10 +22,6 @@ module bw_threshold #(
 );
   localparam int unsigned Width = InWidth + 2;
   localparam int unsigned CountWidth = $clog2(Levels + 1);
-
-  if (CountWidth > OutWidth) begin : g_check
-    $error("bw_threshold: %0d levels do not fit the output", Levels);
-  end
 
   // Offset binary, in which two's complement numbers compare as unsigned ones.
   logic negative;

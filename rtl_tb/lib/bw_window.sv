@@ -128,39 +128,63 @@ module bw_window #(
       input logic signed [SpanWidth-1:0] row);
     clamp = row[SpanWidth-1] ? '0 : row > SpanWidth'(Rows) ? SpanWidth'(Rows) : row;
   endfunction
-  function automatic logic signed [SpanWidth-1:0] needed(
-      input logic signed [SpanWidth-1:0] top);
-    needed = clamp(top + SpanWidth'(KernelRows)) - clamp(top);
-  endfunction
   // In brackets, for Yosys reads -Width'(x) as (-Width)'(x).
   localparam logic signed [SpanWidth-1:0] FirstTop = -(SpanWidth'(Top));
+  localparam int unsigned FirstRows = KernelRows <= Top ? 0
+      : KernelRows - Top > Rows ? Rows : KernelRows - Top;
+  localparam int LastTop = int'((OutRows - 1) * StrideRows) - int'(Top);
 
-  logic signed [SpanWidth-1:0] top_q, top_d, need_q, lead_q, freed;
-  logic row_written, ready_q, enough_q;
+  logic signed [SpanWidth-1:0] top_q, top_d;
   assign top_d = row_last ? FirstTop : top_q + SpanWidth'(StrideRows);
-  assign freed = (row_last ? SpanWidth'(Rows) : clamp(top_d)) - clamp(top_q);
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) top_q <= FirstTop;
+    else if (line_end) top_q <= top_d;
+  end
 
-  // Complete rows from the oldest needed one on; negative where rows are to be forgotten.
-  logic signed [SpanWidth-1:0] lead_d, need_d;
-  assign lead_d = lead_q + (row_written ? SpanWidth'(1) : '0) - (line_end ? freed : '0);
-  assign need_d = line_end ? needed(top_d) : need_q;
+  // What the end of an output row changes: rows that make room, and rows that are there beyond those
+  // that are needed. Known beforehand, and found out at leisure where an output row leaves the time.
+  logic signed [SpanWidth-1:0] freed_d, change_d, freed, change;
+  assign freed_d = (row_last ? SpanWidth'(Rows) : clamp(top_q + SpanWidth'(StrideRows)))
+      - clamp(top_q);
+  assign change_d = clamp(top_q + SpanWidth'(KernelRows)) - (row_last ? SpanWidth'(FirstRows + Rows)
+      : clamp(top_q + SpanWidth'(KernelRows + StrideRows)));
+  localparam bit Leisure = OutRows > 1 && OutColumns * Accesses > 2;
+  if (Leisure) begin : g_leisure
+    logic signed [SpanWidth-1:0] freed_q, change_q;
+    always_ff @(posedge clk_i) begin
+      freed_q <= freed_d;
+      change_q <= change_d;
+    end
+    assign freed = freed_q;
+    assign change = change_q;
+  end else begin : g_haste
+    assign freed = freed_d;
+    assign change = change_d;
+  end
+
+  // Complete rows beyond those that are needed, and rows of room beyond one: their signs decide, so
+  // that no comparison is on the way. A window wholly outside the image needs no row, not even those
+  // that are to be forgotten.
+  localparam bit MayBeOutside = Top >= KernelRows || LastTop >= int'(Rows);
+  logic signed [SpanWidth-1:0] spare_q, spare, space_q, space;
+  logic row_written, outside_q;
+  assign spare = line_end ? spare_q + change : spare_q;
+  assign space = line_end ? space_q + freed : space_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      top_q <= FirstTop;
-      need_q <= needed(FirstTop);
-      lead_q <= '0;
-      ready_q <= 1'b1;
-      enough_q <= needed(FirstTop) == '0;
+      spare_q <= -(SpanWidth'(FirstRows));
+      space_q <= SpanWidth'(RingRows - 1);
+      outside_q <= FirstRows == 0;
     end else begin
-      if (line_end) top_q <= top_d;
-      need_q <= need_d;
-      lead_q <= lead_d;
-      ready_q <= lead_d < signed'(SpanWidth'(RingRows));
-      enough_q <= need_d == '0 || lead_d >= need_d;
+      spare_q <= spare + (row_written ? SpanWidth'(1) : '0);
+      space_q <= space - (row_written ? SpanWidth'(1) : '0);
+      if (line_end) begin
+        outside_q <= MayBeOutside && clamp(top_d + SpanWidth'(KernelRows)) == clamp(top_d);
+      end
     end
   end
-  assign ready_o = ready_q;
-  assign issue_o = enough_q && (room_i || !pass_last);
+  assign ready_o = !space_q[SpanWidth-1];
+  assign issue_o = (outside_q || !spare_q[SpanWidth-1]) && (room_i || !pass_last);
   assign reserve_o = pass_end;
 
   // ===== Writing =====
@@ -190,7 +214,6 @@ module bw_window #(
   endfunction
 
   // What the end of an output row frees is one of few numbers: so many words forward in the ring.
-  localparam int LastTop = int'((OutRows - 1) * StrideRows) - int'(Top);
   localparam int FrameFreed = LastTop < 0 ? int'(Rows) : LastTop > int'(Rows) ? 0
                                                        : int'(Rows) - LastTop;
   localparam int EnterFreed = int'((StrideRows - Top % StrideRows) % StrideRows);
@@ -210,7 +233,15 @@ module bw_window #(
 
   logic [RamWidth-1:0] base_q, base_d, row_base_q;  // the oldest needed row, the row being read
   logic signed [SpanWidth-1:0] row_q;  // which row that is, counted in the image
-  assign base_d = line_end ? ahead(base_q, forward(freed)) : base_q;
+  logic [OuterWidth-1:0] step;  // words from it to the next one
+  if (Leisure) begin : g_step
+    logic [OuterWidth-1:0] step_q;
+    always_ff @(posedge clk_i) step_q <= forward(freed);
+    assign step = step_q;
+  end else begin : g_step_now
+    assign step = forward(freed);
+  end
+  assign base_d = line_end ? ahead(base_q, step) : base_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       base_q <= '0;

@@ -44,6 +44,17 @@ class Normalised(nn.Module):
         return self.inner(2.0 * (x / 255.0) - 1.0)
 
 
+class Bipolar(nn.Module):
+    """TFC of one bit everywhere, pixels from 0 to 1 too."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.inner = tfc(1, 1, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(2.0 * x - 1.0)
+
+
 def tfc(weight_bits: int, act_bits: int, width: int = 16) -> nn.Module:
     """784-64-64-64-10 on 28 x 28 pixels."""
     hidden = 4 * width

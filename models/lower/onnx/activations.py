@@ -244,7 +244,7 @@ def curve(function: str, to: Quantiser) -> Callable[[torch.Tensor], torch.Tensor
     """A Sigmoid or Tanh with its quantiser, in float32 as PyTorch computes it."""
     apply = torch.sigmoid if function == "Sigmoid" else torch.tanh
     scale = float(to.scale[0])
-    binary = to.offset == Fraction(-1, 2)
+    binary = to.binary
 
     def quantised(x: torch.Tensor) -> torch.Tensor:
         real = apply(x.float())

@@ -49,10 +49,17 @@ def integers(node: Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]
     return made
 
 
+def whole(given: Array) -> tuple[int, ...]:
+    """The integers of a constant that says where something is."""
+    if given.size > 64 or not np.all((given >= -_LARGEST) & (given <= _LARGEST)):  # neither is NaN
+        raise UnsupportedError("has a constant for sizes or axes that are none: export it again")
+    return tuple(int(n) for n in given.ravel())
+
+
 def axes(node: Node, given: Array | None) -> tuple[int, ...] | None:
     """The axes of a Squeeze, Unsqueeze or mean: an input in newer files, an attribute in older."""
     if given is not None:
-        return tuple(int(n) for n in given.ravel())
+        return whole(given)
     return integers(node, "axes", ()) if "axes" in node.attributes else None
 
 

@@ -116,7 +116,7 @@ def fuse(network: Network) -> list[Node | Fused]:
     gone: set[int] = set()
     made: dict[int, Fused] = {}
     for node in network.nodes:
-        if node.op != "QuantizeLinear":
+        if node.op != "QuantizeLinear" or not node.inputs:
             continue
         after = _only_reader(node, readers, uses)
         clip = after if after is not None and after.op == "Clip" else None

@@ -101,12 +101,6 @@ class Input:
                 "quantises the network's input multiplied by a number that is not above 0: "
                 "multiply behind the quantiser"
             )
-        if wire.shift and quantiser.offset == Fraction(-1, 2):
-            raise UnsupportedError(
-                "takes the sign of the network's input plus a constant, which a port cannot "
-                "describe: declare it as integers (UINT8), quantise it with more bits first, "
-                "or add the constant to the data and not in the network"
-            )
         self._arrival = wire
         shape = wire.place.shape
         made: tuple[int, ...] = (wire.place.size,)
@@ -122,7 +116,8 @@ class Input:
         # gain * x + shift = scale * n + offset, and a port means x = unit * (n + its offset).
         scale, offset = self._first.scale[0], self._first.offset[0]
         unit = scale / wire.gain
-        self._port = Port(float(unit), float((offset - wire.shift) / scale))
+        moved = float((offset - wire.shift) / scale)
+        self._port = Port(float(unit), moved, quantiser.binary)
         edge = requantise.quantise(self._first, name, quantiser) if clips else self._first
         return Wire(edge, self._place(wire.place.shape), padding=wire.padding)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitwright.models.errors import UnsupportedError
-from bitwright.models.lower.onnx.attributes import axes, integer, integers
+from bitwright.models.lower.onnx.attributes import axes, integer, integers, whole
 from bitwright.models.lower.onnx.constants import reshaped
 from bitwright.models.lower.onnx.network import Node
 from bitwright.models.lower.onnx.tensors import Array, check_shape
@@ -31,7 +31,7 @@ def moved(node: Node, wire: Wire, given: Sequence[Constant | None]) -> Wire | No
         case "Reshape":
             target = integers(node, "shape", ())
             if first is not None:
-                target = tuple(int(n) for n in first.ravel())
+                target = whole(first)
             return wire.moved(lambda place: place.reshape(_without_batch(wire.shape, target)))
         case "Transpose":
             order = integers(node, "perm", tuple(reversed(range(len(wire.shape) + 1))))
@@ -104,9 +104,9 @@ def _pads(
     """Zeros in front of and behind every axis."""
     pads = integers(node, "pads", integers(node, "paddings", ()))
     if given is not None:
-        pads = tuple(int(n) for n in given.values.ravel())
+        pads = whole(given.values)
     if along is not None:
-        listed = [int(n) + rank * (int(n) < 0) for n in along.values.ravel()]
+        listed = [n + rank * (n < 0) for n in whole(along.values)]
         spread = [0] * (2 * rank)
         for i, axis in enumerate(listed):
             if not 0 <= axis < rank or len(pads) != 2 * len(listed):

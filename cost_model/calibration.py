@@ -1,0 +1,334 @@
+"""The fit: numbers of every device family from measured rows, with errors on rows left out.
+
+Cells are linear in the amounts of logic (`amounts.py`), without negative numbers, so that more
+hardware never costs less. What needs no fit (registers, blocks, tables of one table) is subtracted
+first, and so is the identity: a node that only registers, whose tables are its control.
+"""
+
+import json
+import math
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bitwright.cost_model.amounts import KINDS, LogicPath
+from bitwright.cost_model.coefficients import (
+    VERSION,
+    Coefficients,
+    Delays,
+    amounts_cost,
+    certain,
+    logic,
+)
+from bitwright.cost_model.cost import Cost
+from bitwright.cost_model.parts import Part
+from bitwright.cost_model.targets import SHARES
+from bitwright.models.errors import InputError, StorageError
+from bitwright.models.graph import Target
+
+Floats = npt.NDArray[np.float64]
+
+FOLDS = 8
+COVERED = 0.9
+"""Share of left-out rows that a band covers."""
+
+_FITTED = ("lut", "carry")
+_HOLD = 0.03  # how strongly numbers are held to EXPECTED, in units of one row's relative error
+_SMALL = 20  # cells; errors of fewer count as if there were so many
+_ROUNDS = 8  # of weighting rows by their errors
+_USUAL_NS = np.array([1.0, 1.5, 0.05, 0.6, 0.1])
+_USUAL = 0.03  # relative errors below which rows weigh alike
+
+EXPECTED: Mapping[str, tuple[float, float]] = {
+    "reset": (1, 0), "added": (1, 0), "inverted": (1, 0), "chain": (0.5, 1), "narrow": (1, 0),
+    "short": (8, 0), "registered": (0.5, 0),
+    "shared": (1, 0.5), "constant": (0.6, 0.3), "scaled": (0.8, 0.4), "offset": (0.7, 0.4),
+    "tie": (0.2, 0), "upper": (0.2, 0), "kept": (0.7, 0),
+    "compared": (0.4, 0), "counted": (0.5, 0), "below": (0.3, 0), "decided": (1, 0),
+    "deep": (1, 0), "stored": (2, 0), "column": (2, 0),
+    "window": (10, 0), "loop": (1, 0.1), "row": (1.2, 0.3), "place": (1.5, 0.3),
+    "masked": (0.7, 0), "tree": (1, 0.3), "sum": (1.2, 0.3), "product": (1.2, 0.3),
+    "sign": (0.4, 0), "equal": (0.7, 0), "largest": (1.5, 0.3), "pooled": (1, 0.3),
+    "fifo": (1.2, 0), "select": (0.4, 0), "compare": (0.7, 0.3), "shift": (0.5, 0),
+}  # fmt: skip
+"""Tables and carry cells for one of each kind, from first principles: a fit without rows."""
+
+ASSUMED: Mapping[Target, Delays] = {
+    "xc7": Delays(1.2, 1.1, 0.03, 0.7, 0.0),
+    "xcup": Delays(0.7, 0.6, 0.02, 0.4, 0.0),
+    "ecp5": Delays(4.3, 1.8, 0.0, 1.0, 0.0),
+    "ice40": Delays(7.3, 3.1, 0.0, 1.7, 0.0),
+    "gowin": Delays(3.3, 1.4, 0.0, 1.0, 0.0),
+}
+"""Rough magnitudes, from no measurement of ours: for targets without routed rows."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Observation:
+    """A part as the model sees it, and what a tool counted. group: what is left out together."""
+
+    group: str
+    target: Target
+    part: Part
+    cost: Cost
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Clock:
+    """A routed module: its longest path, its look-up tables, and the clock that it reached."""
+
+    group: str
+    target: Target
+    path: LogicPath
+    luts: int
+    mhz: float
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Errors of rows that were not in the fit, as shares of what was measured."""
+
+    rows: int
+    median: float
+    p95: float
+    mean: float
+
+    def as_dict(self) -> dict[str, float]:
+        """By name."""
+        return {"rows": self.rows, "median": self.median, "p95": self.p95, "mean": self.mean}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Calibration:
+    """The numbers of one target, and how far they are off where they were not fitted.
+
+    errors: by kind of part and resource. clock_error: of routed clocks, where there are any.
+    """
+
+    target: Target
+    numbers: Coefficients
+    rows: int
+    errors: Mapping[tuple[str, str], Error]
+    clocks: int = 0
+    clock_error: Error | None = None
+
+
+def calibrate(
+    observations: Sequence[Observation],
+    clocks: Sequence[Clock] = (),
+    progress: Callable[[Target], None] | None = None,
+) -> dict[Target, Calibration]:
+    """The numbers of every target that has rows.
+
+    Raises InputError where a target has too few rows to leave some out.
+    """
+    found: dict[Target, Calibration] = {}
+    for target in dict.fromkeys(one.target for one in observations):
+        if target in SHARES:
+            continue
+        rows = [one for one in observations if one.target == target]
+        if len({row.group for row in rows}) < FOLDS:
+            raise InputError(
+                f"{len({row.group for row in rows})} points were measured on {target}, and a fit "
+                f"needs at least {FOLDS}: characterise more"
+            )
+        if progress is not None:
+            progress(target)
+        found[target] = _calibrated(target, rows, [c for c in clocks if c.target == target])
+    return found
+
+
+def _calibrated(
+    target: Target, rows: Sequence[Observation], clocks: Sequence[Clock]
+) -> Calibration:
+    numbers = fitted(rows)
+    left_out: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for fold in range(FOLDS):
+        fitting = [row for row in rows if _fold(row.group) != fold]
+        trial = fitted(fitting)
+        for row in rows:
+            if _fold(row.group) == fold:
+                estimate = amounts_cost(row.part.amounts, target, trial).as_dict()
+                for resource, count in row.cost.as_dict().items():
+                    pair = estimate[resource], count
+                    left_out.setdefault((row.part.kind, resource), []).append(pair)
+    spread: dict[str, dict[str, float]] = {}
+    for (kind, resource), pairs in left_out.items():
+        if resource in ("lut", "ff", "carry"):
+            spread.setdefault(kind, {})[resource] = round(_spread(pairs), 4)
+    errors = {which: found for which, pairs in left_out.items() if (found := error(pairs))}
+    delays, clock_pairs = fitted_delays(target, clocks)
+    numbers = replace(
+        numbers,
+        delays=delays,
+        spread=spread,
+        ranges=_ranges(rows),
+        clock_spread=round(_spread(clock_pairs), 4) if clock_pairs else None,
+    )
+    return Calibration(target, numbers, len(rows), errors, len(clocks), error(clock_pairs))
+
+
+def fitted(rows: Sequence[Observation]) -> Coefficients:
+    """Tables and carry cells for one of each kind of logic, from rows of one target."""
+    made = {resource: _fitted(rows, resource) for resource in _FITTED}
+    return Coefficients(made["lut"], made["carry"], Delays(0, 0, 0, 0, 0), None, {}, {})
+
+
+def _fitted(rows: Sequence[Observation], resource: str) -> dict[str, float]:
+    """The numbers that make relative errors least, the identity subtracted."""
+    column = _FITTED.index(resource)
+    baseline = [
+        row.cost.as_dict()[resource]
+        for row in rows
+        if not any(n for kind, n in row.part.amounts.logic.items() if kind != "handshake")
+        and not row.part.amounts.tables
+        and row.part.amounts.logic.get("handshake")
+    ]
+    control = float(np.median(baseline)) if baseline else 2.0 * (resource == "lut")
+    kinds = [kind for kind in KINDS if kind != "handshake"]
+    expected = np.array([EXPECTED[kind][column] for kind in kinds])
+    matrix, goal = [], []
+    for row in rows:
+        amounts = logic(row.part.amounts, row.target)
+        measured = row.cost.as_dict()[resource]
+        known = certain(row.part.amounts, row.target).as_dict()[resource]
+        rest = measured - known - control * amounts["handshake"]
+        each = np.array([amounts[kind] for kind in kinds])
+        # What measures much less than it should turned out to be wires: no lever for a fit.
+        scale = max(measured, float(each @ expected), _SMALL)
+        matrix.append(each / scale)
+        goal.append(rest / scale)
+    near = np.diag(_HOLD / np.maximum(expected, 0.1))
+    numbers = _robust(np.array(matrix), np.array(goal), near, near @ expected)
+    return {"handshake": control} | {
+        kind: round(float(n), 4) for kind, n in zip(kinds, numbers, strict=True)
+    }
+
+
+def fitted_delays(
+    target: Target, clocks: Sequence[Clock]
+) -> tuple[Delays, list[tuple[float, float]]]:
+    """The delays of a target, and estimated and routed clocks of the modules left out."""
+    if len({clock.group for clock in clocks}) < FOLDS:
+        return ASSUMED[target], []
+    pairs = []
+    for fold in range(FOLDS):
+        trial = _delays([clock for clock in clocks if _fold(clock.group) != fold])
+        pairs += [
+            (1e3 / trial.of(clock.path, clock.luts), clock.mhz)
+            for clock in clocks
+            if _fold(clock.group) == fold
+        ]
+    return _delays(clocks), pairs
+
+
+def _delays(clocks: Sequence[Clock]) -> Delays:
+    rows = [
+        [1, c.path.additions, c.path.bits, c.path.tables, math.log2(max(c.luts, 1))] for c in clocks
+    ]
+    period = np.array([1e3 / clock.mhz for clock in clocks])
+    near = np.diag([0.01] * 5)  # of nanoseconds: only what the rows leave open
+    numbers = _robust(
+        np.array(rows) / period[:, None], np.ones(len(period)), near, near @ _USUAL_NS
+    )
+    return Delays(*(round(float(n), 4) for n in numbers))
+
+
+def _robust(matrix: Floats, goal: Floats, near: Floats, held: Floats) -> Floats:
+    """Numbers of least absolute error, none of them negative, held near others by `near`.
+
+    Iteratively reweighted least squares: a few odd rows (an operation that turns out to be wires)
+    must not move the others.
+    """
+    from scipy.optimize import nnls  # type: ignore[import-untyped]
+
+    weight = np.ones(len(goal))
+    for _ in range(_ROUNDS):
+        rows = np.vstack([matrix * weight[:, None], near])
+        numbers, _ = nnls(rows, np.concatenate([goal * weight, held]))
+        weight = 1 / np.sqrt(np.maximum(np.abs(matrix @ numbers - goal), _USUAL) / _USUAL)
+    return np.asarray(numbers)
+
+
+def _fold(group: str) -> int:
+    """Which fold a group is left out in: by its name, so that more rows move none."""
+    return sum(group.encode()) % FOLDS
+
+
+def _spread(pairs: Sequence[tuple[float, float]]) -> float:
+    """What |ln(measured / estimated)| of nine of ten left-out rows stays within.
+
+    The quantile is a row higher than it would be of these rows, as for rows yet to come (split
+    conformal prediction; Lei et al., JASA 113, 2018, section 2).
+    """
+    away = np.sort([abs(math.log((m + 1) / (e + 1))) for e, m in pairs])
+    return float(away[min(math.ceil((len(away) + 1) * COVERED), len(away)) - 1])
+
+
+def error(pairs: Sequence[tuple[float, float]]) -> Error | None:
+    """The error of (estimated, measured) pairs, those of nothing aside; None without any."""
+    shares = np.array([estimated / measured - 1 for estimated, measured in pairs if measured])
+    if not len(shares):
+        return None
+    size = np.abs(shares)
+    return Error(
+        len(shares), float(np.median(size)), float(np.percentile(size, 95)), float(shares.mean())
+    )
+
+
+def _ranges(rows: Iterable[Observation]) -> dict[str, dict[str, tuple[float, float]]]:
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for row in rows:
+        ranges = found.setdefault(row.part.kind, {})
+        for name, value in row.part.features.items():
+            low, high = ranges.get(name, (value, value))
+            ranges[name] = min(low, value), max(high, value)
+    return found
+
+
+def to_json(found: Mapping[Target, Calibration], tools: Sequence[str]) -> dict[str, object]:
+    """The content of data/calibration.json."""
+    targets: dict[str, object] = {}
+    for target, one in found.items():
+        numbers = one.numbers
+        targets[target] = {
+            "rows": one.rows,
+            "clocks": one.clocks,
+            "lut": dict(numbers.lut),
+            "carry": dict(numbers.carry),
+            "delays": _as_fields(numbers.delays),
+            "clock_spread": numbers.clock_spread,
+            "spread": numbers.spread,
+            "ranges": numbers.ranges,
+        }
+    for target, other in SHARES.items():
+        targets[target] = {"as": other, "delays": _as_fields(ASSUMED[target])}
+    return {"version": VERSION, "made_by": "bitwright calibrate", "tools": list(tools),
+            "targets": targets}  # fmt: skip
+
+
+def _as_fields(delays: Delays) -> dict[str, float]:
+    names = ("register", "addition", "bit", "table", "doubling")
+    return {name: getattr(delays, name) for name in names}
+
+
+def write(file: pathlib.Path, content: Mapping[str, object]) -> None:
+    """Replace the file of numbers.
+
+    Raises StorageError where it cannot be written; what was there is then still there.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+        with os.fdopen(handle, "w") as made:
+            json.dump(content, made, indent=1)
+            made.write("\n")
+        os.chmod(fresh, 0o644)  # noqa: PTH101
+        pathlib.Path(fresh).replace(file)
+    except OSError as error:
+        raise StorageError(f"cannot write {file} ({error.strerror or error})") from None

@@ -1,0 +1,64 @@
+"""The held-out networks: in no fit, and the published figures are those of the rows."""
+
+import csv
+import json
+import math
+import re
+
+import pytest
+
+from benchmarks.held_out import networks, shared_layers
+from benchmarks.validate import CSV, JSON, errors
+from bitwright.cost_model.observed import clocks
+from bitwright.cost_model.rows import DATA, read_clocks, read_rows
+from bitwright.cost_model.sweep import points
+
+
+def test_no_network_is_in_the_fit() -> None:
+    """Neither by name nor by constants: calibration reads measured.csv, whose rows are points."""
+    names = {point.name for point in points()}
+    fitted = {row.name for row in read_rows(DATA / "measured.csv")}
+    held_out = {network.name for network in networks()}
+    assert fitted <= names and not fitted & held_out
+    assert len(held_out) >= 30
+    routed = read_clocks(DATA / "clocks.csv")
+    assert {clock.group for clock in clocks(routed)} <= names
+    assert shared_layers([point for point in points() if point.name in fitted]) == []
+
+
+def test_errors() -> None:
+    found = errors([(110, 100), (210, 200), (300, 300), (0, 0)])
+    assert found["median_error"] == pytest.approx(0.025) and found["spearman"] == 1.0
+    assert errors([(1, 0)])["median_error"] == math.inf
+    assert errors([(5, 5), (5, 5)])["spearman"] is None
+
+
+def test_what_is_published_is_what_the_rows_say() -> None:
+    content = json.loads(JSON.read_text())
+    with CSV.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert content["networks"] == len({row["network"] for row in rows})
+    counted: dict[tuple[str, str], int] = {}
+    for row in read_rows(DATA / "networks.csv"):
+        key = row.name, row.target
+        counted[key] = counted.get(key, 0) + row.cost.lut
+    for target in {row["target"] for row in rows}:
+        mine = [row for row in rows if row["target"] == target]
+        assert len(mine) == content[target]["networks"]
+        for row in mine:
+            assert int(row["lut_measured"]) == counted[row["network"], target]
+        again = errors([(int(r["lut_estimated"]), int(r["lut_measured"])) for r in mine])
+        assert again["median_error"] == pytest.approx(content[target]["lut"]["median_error"])
+        inside = [int(r["lut_low"]) <= int(r["lut_measured"]) <= int(r["lut_high"]) for r in mine]
+        assert sum(inside) / len(inside) == pytest.approx(content[target]["lut"]["band_coverage"])
+
+
+def test_the_documentation_has_the_published_figures(root) -> None:  # type: ignore[no-untyped-def]
+    content = json.loads(JSON.read_text())
+    text = (root / "docs" / "cost_model.md").read_text()
+    for target in ("xc7", "ecp5"):
+        line = next(
+            one for one in text.splitlines() if re.match(rf"\| {target} \| LUT, solved", one)
+        )
+        assert f"{content[target]['lut']['median_error']:.1%}" in line
+        assert f"{content[target]['lut']['p95_error']:.1%}" in line
