@@ -18,7 +18,7 @@ SEED ?= 0
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy fuzz strangers mutate kills golden lint types links format clean
+.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy bench-search fuzz strangers mutate kills golden lint types links format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ bench-codecs: $(READY)  ## accuracy and LUTs of weight formats, into out/bench/c
 bench-accuracy: $(READY)  ## train what docs/results lacks (BITWRIGHT_DATA=folder of MNIST and CIFAR-10)
 	@$(BIN)/python -m benchmarks.accuracy
 	@$(BIN)/python -m benchmarks.accuracy_tables
+
+bench-search: $(READY)  ## MNIST, UNSW-NB15 and jets: fronts against uniform precision, into docs/results/search.json
+	@$(BIN)/python -m benchmarks.search
 
 fuzz: $(READY)  ## random networks through oracle, reference, hls4ml and RTL (HOURS=8 SEED=0)
 	@$(BIN)/python -m trust fuzz --hours $(HOURS) --seed $(SEED)

@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import emission, estimates, reference, rtl
+from benchmarks import emission, estimates, reference, rtl, search_scheduler
 
 ALL = {
     "reference": reference.main,
     "rtl": rtl.main,
     "emission": emission.main,
     "estimates": estimates.main,
+    "search_scheduler": search_scheduler.main,
 }
 
 if __name__ == "__main__":

@@ -172,14 +172,19 @@ def to_json(value: Any) -> str:
 
 def write_json(value: Any, path: Path) -> None:
     """Write JSON beside the target and rename it. Raises StorageError where that fails."""
+    write_text(to_json(value), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write text beside the target and rename it. Raises StorageError where that fails."""
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}-", delete=False
+            "w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8"
         ) as file:
             temporary = file.name
-            file.write(to_json(value))
+            file.write(text)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:

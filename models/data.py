@@ -61,6 +61,19 @@ def digits(test_share: float = 0.25, seed: int = 0) -> Dataset:
     )
 
 
+def held_out(data: Dataset, share: float, seed: int) -> Dataset:
+    """Training rows alone: a share of every class (by the seed) as test rows, the rest to train on.
+
+    What is chosen by such rows has never seen the test set. Raises InputError for a share outside
+    0..1 (both excluded).
+    """
+    kept = stratified_rows(data.y_train, share, seed)
+    rest = np.setdiff1d(np.arange(len(data.y_train)), kept)
+    x, y = data.x_train, data.y_train
+    source = f"{data.source}, {share:g} of the training rows held out"
+    return Dataset(x[rest], y[rest], x[kept], y[kept], data.labels, source)
+
+
 def stratified_rows(y: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:
     """Sorted row numbers: of every class the given share (rounded), chosen by the seed.
 

@@ -22,6 +22,7 @@ FOLDER_VARIABLE = "BITWRIGHT_DATA"
 """The environment variable that names the folder, where no argument does."""
 
 _MAX_ROWS = 1_000_000
+_MAX_BYTES = 8 << 30
 _UNSW_BITS = 593
 _JETS = ("g", "q", "t", "w", "z")
 _CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -156,6 +157,36 @@ def jsc_sample(folder: Path) -> Dataset:
     train = np.setdiff1d(np.arange(len(y)), test)
     parts = {"x_train": x[train], "y_train": y[train], "x_test": x[test], "y_test": y[test]}
     return _dataset(parts, _JETS, f"{len(y)}-row sample of jets")
+
+
+def own_file(path: str | Path) -> Dataset:
+    """A user's own data: an .npz with x_train, y_train, x_test, y_test; classes are 0, 1, …
+
+    Raises InputError for a file that is missing, damaged or too large, or holds something else.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > _MAX_BYTES:
+                raise InputError(
+                    f"{path} unpacks to {size:,} bytes, above the {_MAX_BYTES:,} that are read: "
+                    "keep fewer rows"
+                )
+        with np.load(path, allow_pickle=False) as file:
+            parts = {n: file[n] for n in ("x_train", "y_train", "x_test", "y_test")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"data file {path} cannot be used ({error}): save it with numpy.savez(path, "
+            "x_train=…, y_train=…, x_test=…, y_test=…)"
+        ) from None
+    for name, part in parts.items():
+        if part.dtype.kind not in ("fiu" if name[0] == "x" else "iu"):
+            raise InputError(
+                f"{name} in {path} is of {part.dtype}: give numbers, classes whole ones"
+            )
+    classes = int(max(parts["y_train"].max(initial=0), parts["y_test"].max(initial=0))) + 1
+    return _dataset(parts, [str(i) for i in range(min(classes, _MAX_ROWS))], path.name)
 
 
 _LOADERS: Mapping[str, Callable[[Path], Dataset]] = {

@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def read_recipe(path: str | Path) -> RecipeFile:
         raw = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:  # of bytes, numbers, nesting, TOML
         raise InputError(f"recipe {path} cannot be read: {error}") from None
-    _known(path, "", raw, [f.name for f in fields(RecipeFile)])
+    refuse_unknown(f"recipe {path}", "", raw, [f.name for f in fields(RecipeFile)])
     for key in ("model", "data"):
         if not isinstance(raw.get(key), str):
             raise InputError(f'recipe {path} needs {key} = "…", not {raw.get(key)!r}')
@@ -111,7 +111,7 @@ def read_recipe(path: str | Path) -> RecipeFile:
             f"recipe {path}: model {raw['model']!r} names no file and function: write it as "
             'model = "networks.py:mlp"'
         )
-    training = _training(path, raw["training"])
+    training = training_of(f"recipe {path}", raw["training"])
     model = f"{(path.parent / file).resolve()}:{function}"
     return RecipeFile(model, raw["data"], raw["arguments"], training)
 
@@ -170,9 +170,16 @@ def train_recipe(
     return made
 
 
-def _training(path: Path, raw: Mapping[str, Any]) -> Recipe:
-    defaults = asdict(Recipe())
-    _known(path, "training.", raw, list(defaults))
+def training_of(
+    file: str, raw: Mapping[str, Any], table: str = "training", base: Recipe | None = None
+) -> Recipe:
+    """The recipe that a TOML table makes of `base`.
+
+    file: what to call it in messages. Raises InputError for unknown keys and wrong values.
+    """
+    base = base or Recipe()
+    defaults = asdict(base)
+    refuse_unknown(file, f"{table}.", raw, list(defaults))
     made = dict(raw)
     for key, value in raw.items():
         expected = type(defaults[key])
@@ -180,22 +187,23 @@ def _training(path: Path, raw: Mapping[str, Any]) -> Recipe:
             made[key] = float(value)
         elif type(value) is not expected:
             raise InputError(
-                f"recipe {path}: training.{key} = {value!r} is not of type {expected.__name__}, "
+                f"{file}: {table}.{key} = {value!r} is not of type {expected.__name__}, "
                 f"like {defaults[key]!r}"
             )
     for layer, share in made.get("sparsity", {}).items():
         if type(share) not in (int, float):
-            raise InputError(f"recipe {path}: training.sparsity.{layer} = {share!r} is no number")
+            raise InputError(f"{file}: {table}.sparsity.{layer} = {share!r} is no number")
     try:
-        return Recipe(**made)
+        return replace(base, **made)
     except InputError as error:
-        raise InputError(f"recipe {path}: {error}") from None
+        raise InputError(f"{file}: {error}") from None
 
 
-def _known(path: Path, prefix: str, raw: Mapping[str, object], known: list[str]) -> None:
+def refuse_unknown(file: str, prefix: str, raw: Mapping[str, object], known: list[str]) -> None:
+    """Raises InputError for keys of a TOML table that it may not have."""
     if unknown := [key for key in raw if key not in known]:
         raise InputError(
-            f"recipe {path} has unknown keys {', '.join(prefix + key for key in unknown)}: it may "
+            f"{file} has unknown keys {', '.join(prefix + key for key in unknown)}: it may "
             f"have {', '.join(prefix + key for key in known)}"
         )
 

@@ -6,7 +6,7 @@ epoch draws from a generator seeded by (seed, epoch), and a checkpoint holds eve
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +31,11 @@ Optimiser = Literal["adam", "sgd", "adadelta"]
 Schedule = Literal["cosine", "step", "constant"]
 Augmentation = Literal["none", "crop_flip"]
 
+Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of a model, a batch of inputs and their classes: what training makes small."""
+
 _SETTLING_ROWS = 10_000
+_PRUNED = 0.7  # of the epochs, when pruning is done
 _CROP = 4  # pixels on every side, as is usual for CIFAR-10
 
 
@@ -94,6 +98,11 @@ class Recipe:
                 raise InputError(f"a sparsity of {share} for {path} is outside 0..1")
 
 
+def cross_entropy(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The usual loss: of the model's scores, a mean over the batch."""
+    return functional.cross_entropy(model(x), y)
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
     """What training did."""
@@ -114,11 +123,17 @@ def train(
     checkpoint: Path | None = None,
     console: Console | None = None,
     device: str = "cpu",
+    loss: Loss = cross_entropy,
+    patience: int | None = None,
 ) -> Trained:
     """Train a model in place and leave it in eval mode, on the CPU.
 
     checkpoint: a file written after every epoch, from which the same call goes on. console: where
     a progress bar is drawn; none without. device: where torch computes, such as "cuda".
+
+    patience: stop when so many epochs have not made `data`'s test rows better, and go back to the
+    best; not before pruning is done. Give held-out training rows as test rows then
+    (`data.held_out`): those that choose an epoch do not tell how good it is.
 
     Raises:
         InputError: a sparsity for a layer that does not exist, augmentation of what is no image, a
@@ -135,7 +150,9 @@ def train(
     state = load_checkpoint(checkpoint, identity) if checkpoint is not None else None
     losses: list[float] = []
     seconds = 0.0
+    best = _Best()
     if state is not None:
+        best = _Best(*state["best"])
         model.load_state_dict(state["model"])
         _collect_on(model, state.get("collecting", {}))
         losses = [float(loss) for loss in state["losses"]]
@@ -159,25 +176,36 @@ def train(
         task = bar.add_task("", total=recipe.epochs, completed=len(losses), loss="-")
         model.train()
         for epoch in range(len(losses), recipe.epochs):
+            if patience is not None and epoch - best.epochs >= patience and best.state:
+                break
             masks = {
-                path: _mask(weight, share)
+                path: magnitude_mask(weight, share)
                 for (path, weight) in pruned.items()
                 if (share := _sparsity_now(recipe, path, epoch)) > 0
             }
             start = time.perf_counter()
-            losses.append(_epoch(model, optimiser, x, y, recipe, epoch, pruned, masks))
+            losses.append(_epoch(model, optimiser, x, y, recipe, epoch, pruned, masks, loss))
             seconds += time.perf_counter() - start
             if not math.isfinite(losses[-1]):
                 raise InputError(
                     f"the loss became {losses[-1]} in epoch {epoch + 1}: lower the learning rate "
                     f"({recipe.learning_rate}) or look for extreme values in {data.source}"
                 )
+            if patience is not None and epoch + 1 >= _pruned_at(recipe):
+                reached = accuracy(model, data.x_test, data.y_test)
+                model.train()
+                if reached > best.accuracy or not best.state:
+                    state_now = {name: t.clone() for name, t in model.state_dict().items()}
+                    best = _Best(reached, epoch + 1, state_now)
             if checkpoint is not None:
                 stored = {"identity": identity, "losses": losses, "seconds": seconds}
+                stored["best"] = (best.accuracy, best.epochs, best.state)
                 stored |= {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
                 stored["collecting"] = _collecting(model)
                 save_tensors(checkpoint, stored, "checkpoint")
             bar.update(task, advance=1, loss=f"{losses[-1]:.3f}")
+        if best.state:
+            model.load_state_dict(best.state)
         _settle(model, x, recipe.batch)
         _move(model, "cpu")
         reached = accuracy(model, data.x_test, data.y_test)
@@ -236,6 +264,7 @@ def _epoch(
     epoch: int,
     pruned: Mapping[str, torch.Tensor],
     masks: Mapping[str, torch.Tensor],
+    loss: Loss,
 ) -> float:
     torch.manual_seed(recipe.seed * 1_000_003 + epoch)
     total, order = 0.0, torch.randperm(len(x))
@@ -249,14 +278,14 @@ def _epoch(
         for layer in tiled:
             layer.set_progress(done / recipe.epochs)
         given = _augmented(x[rows], recipe).to(device)
-        loss = functional.cross_entropy(model(given), y[rows].to(device))
+        lost = loss(model, given, y[rows].to(device))
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        lost.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         with torch.no_grad():
             for path, mask in masks.items():
                 pruned[path].mul_(mask)
-        total += float(loss.detach()) * len(rows)
+        total += float(lost.detach()) * len(rows)
     return total / len(x)
 
 
@@ -340,13 +369,27 @@ def _settle(model: nn.Module, x: torch.Tensor, batch: int) -> None:
         norm.eval()
 
 
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """The weights that did best on held-out rows, after so many epochs."""
+
+    accuracy: float = 0.0
+    epochs: int = 0
+    state: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+def _pruned_at(recipe: Recipe) -> int:
+    """The epoch after which no more weights are pruned."""
+    return math.ceil(recipe.epochs * _PRUNED) if any(recipe.sparsity.values()) else 0
+
+
 def _sparsity_now(recipe: Recipe, path: str, epoch: int) -> float:
-    start, end = recipe.epochs / 10, recipe.epochs * 7 / 10
+    start, end = recipe.epochs / 10, recipe.epochs * _PRUNED
     part = min(max((epoch + 1 - start) / max(end - start, 1), 0.0), 1.0)
     return float(recipe.sparsity[path] * (1 - (1 - part) ** 3))
 
 
-def _mask(weight: torch.Tensor, share: float) -> torch.Tensor:
+def magnitude_mask(weight: torch.Tensor, share: float) -> torch.Tensor:
     """1 for the weights to keep: all but the given share of smallest magnitude."""
     smallest = weight.detach().abs().flatten().argsort(stable=True)[: round(share * weight.numel())]
     mask = torch.ones(weight.numel(), device=weight.device)

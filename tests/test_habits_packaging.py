@@ -90,20 +90,21 @@ def needed(start: list[str]) -> set[str]:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    seen: set[str] = set()
+    seen: set[tuple[str, frozenset[str]]] = set()
     todo = [Requirement(text) for text in start]
     while todo:
         one = todo.pop()
         name = canonicalize_name(one.name)
-        if name in seen or name.startswith(("nvidia-", "cuda-")) or name == "triton":
+        asked = name, frozenset(one.extras)
+        if asked in seen or name.startswith(("nvidia-", "cuda-")) or name == "triton":
             continue
-        seen.add(name)
+        seen.add(asked)
         for text in requires(name) or []:
             need = Requirement(text)
             extras = ["", *one.extras]
             if need.marker is None or any(need.marker.evaluate({"extra": e}) for e in extras):
                 todo.append(need)
-    return seen
+    return {name for name, _ in seen}
 
 
 SMOKE = """

@@ -32,9 +32,9 @@ def place(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-SLOW = ("run", "synth")
+SLOW = ("run", "synth", "explore", "report")
 """Commands that take minutes on the README's network. They run on small ones in
-test_bitwright_cli.py and test_bitwright_flow.py; here their arguments are only parsed."""
+test_bitwright_cli.py, …_flow.py and …_search_digits.py; here their arguments are only parsed."""
 
 
 def commands(readme: str) -> list[list[str]]:

@@ -10,6 +10,7 @@ from bitwright.cli.calibrate import calibrate
 from bitwright.cli.characterise import characterise
 from bitwright.cli.cost import estimate, synth
 from bitwright.cli.cost_table import cost_table
+from bitwright.cli.explore import explore, report
 from bitwright.cli.hls import hls
 from bitwright.cli.ip import ip
 from bitwright.cli.lower import lower
@@ -37,6 +38,8 @@ COMMANDS = (
     ip,
     run,
     bottleneck,
+    explore,
+    report,
     characterise,
     calibrate,
 )

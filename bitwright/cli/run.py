@@ -39,10 +39,22 @@ def run(
     demo: Annotated[
         bool, typer.Option("--demo", help="Train and use a small network on handwritten digits.")
     ] = False,
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Study that 'bitwright explore' made; with --point.", show_default=False
+        ),
+    ] = None,
+    point: Annotated[
+        int | None, typer.Option(help="Number of the point in the study.", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder of the results.", show_default="out/demo, or out/run"
+            "--out",
+            "-o",
+            help="Folder of the results.",
+            show_default="out/demo, out/run, or hardware/POINT in the study's folder",
         ),
     ] = None,
     data: DataOption = None,
@@ -63,6 +75,7 @@ def run(
     Examples:
       bitwright run --demo
       bitwright run net.py:make -w net.pt --input-shape 64 --data test.npz -o out/net
+      bitwright run --from out/explore/digits/study.db --point 81
     """
     from bitwright import flow
     from bitwright.inputs import load_rows, parse_shape
@@ -71,7 +84,16 @@ def run(
 
     planned = given_plan(plan, target, clock)
     settings = flow.Settings(target or "xc7", clock or 200.0, vectors, plan=planned)
-    if demo:
+    if study is not None or point is not None:
+        if demo or model or weights or input_shape or data or plan or target or clock:
+            raise InputError("a point of a study has its own network, data and plan: give no other")
+        if study is None or point is None:
+            raise InputError("give both --from and --point, the study and the number in it")
+        from bitwright.console import Steps
+        from bitwright.search.hardware import prove
+
+        _, report = prove(study, point, out, settings, Steps())
+    elif demo:
         if model or weights or input_shape or data:
             raise InputError("--demo brings its own network: give either that or one of yours")
         report = flow.demo(out or Path("out/demo"), settings)

@@ -10,6 +10,12 @@ from bitwright.models.layers.codebook import (
 )
 from bitwright.models.layers.curves import best_step, full_scale_step, rate_distortion
 from bitwright.models.layers.insertion import BottleneckReport, LayerReport, insert, place
+from bitwright.models.layers.learned import (
+    LearnedConv2d,
+    LearnedLinear,
+    LearnedWeights,
+    learn_bits,
+)
 from bitwright.models.layers.plane_selection import (
     PlaneStatistics,
     Selection,
@@ -41,6 +47,9 @@ __all__ = [
     "Curve",
     "IndexedWeights",
     "LayerReport",
+    "LearnedConv2d",
+    "LearnedLinear",
+    "LearnedWeights",
     "PlaneStatistics",
     "Point",
     "PowerConv2d",
@@ -58,6 +67,7 @@ __all__ = [
     "insert",
     "integer_quantiser",
     "lasso_selections",
+    "learn_bits",
     "place",
     "plot_curves",
     "power_of_two_selections",

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import Codebook, Codec, IntArray, Plain, Tiled, decode
 from bitwright.models.layers.codebook import IndexedWeights
+from bitwright.models.layers.learned import LearnedWeights
 from bitwright.models.layers.tiled import TiledConv2d, TiledLinear
 from bitwright.models.lower import readings
 from bitwright.models.lower.edges import Quantiser
@@ -183,7 +184,8 @@ def linear_weights(layer: Any, quant_input: object) -> Weights:
     readings.check_finite(layer.weight, "weight")
     tiled = isinstance(layer, (TiledLinear, TiledConv2d))
     indexed = isinstance(layer, IndexedWeights)
-    if not tiled and not indexed and not layer.weight_quant.is_quant_enabled:
+    learned = isinstance(layer, LearnedWeights)
+    if not (tiled or indexed or learned) and not layer.weight_quant.is_quant_enabled:
         raise UnsupportedError("has no weight quantiser: give it weight_quant=…")
     if any(
         isinstance(part, StochasticRoundSte) and not part.deterministic_inference

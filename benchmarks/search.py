@@ -1,0 +1,191 @@
+"""Searches on MNIST, UNSW-NB15 and a sample of jets, against networks of uniform precision.
+
+    make bench-search
+
+The best networks of uniform precision of the same shape are trained as fully as the points of the
+front, and both are measured with Yosys in the same run. Goes on where it was stopped; the file
+docs/results/search.json is written whenever a data set is done. BITWRIGHT_DATA names the data.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from bitwright.cost_model import measure
+from bitwright.models.data_files import load_dataset
+from bitwright.models.graph import load, load_plan
+from bitwright.rtl_tb import emit
+from bitwright.search.candidate import Candidate, Task
+from bitwright.search.executors import LocalExecutor
+from bitwright.search.explore import evaluate_one, explore
+from bitwright.search.front import front, spread
+from bitwright.search.progress import watching
+from bitwright.search.space import Space, read_space
+from bitwright.search.study import Record, read_study
+from bitwright.versions import versions
+
+FOLDER = Path("out/bench/search")
+RESULT = Path("docs/results/search.json")
+SPACES = {name: Path(f"benchmarks/spaces/{name}.toml") for name in ("unsw", "mnist14", "jsc")}
+UNIFORM_FINALISTS = 4
+LIMIT = 0.6
+"""What the issue asks for: LUTs of the found network, as a share of the uniform one's."""
+
+Row = Mapping[str, Any]
+
+
+def pooled_mnist(file: Path) -> None:
+    """MNIST averaged over 2 x 2 pixels, to 14 x 14, rounded to multiples of 1/256."""
+    if file.is_file():
+        return
+    data = load_dataset("mnist")
+    parts: dict[str, Any] = {"y_train": data.y_train, "y_test": data.y_test}
+    for part in ("x_train", "x_test"):
+        x = getattr(data, part).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
+        parts[part] = (np.floor(x * 256) / 256).astype(np.float32)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f"part-{file.name}")
+    np.savez_compressed(fresh, **parts)
+    fresh.replace(file)
+
+
+def records(space: Space, folder: Path, kind: str) -> list[Record]:
+    """Finished rows of this space that did not fail."""
+    with read_study(folder) as study:
+        found = study.records()
+    return [r for r in found if r.done and r.task.kind == kind and space.key(r.task) == r.key]
+
+
+def uniform_finals(space: Space, folder: Path, executor: LocalExecutor) -> list[tuple[str, Row]]:
+    """The front of uniform precision, trained in full like the points of the search."""
+    plain = [r for r in records(space, folder, "candidate") if "uniform" in r.methods]
+    best = front(plain, lambda r: accuracy(r.row), lambda r: lut(r.row))
+    # The most accurate, and others evenly.
+    made = []
+    for record in spread(best, UNIFORM_FINALISTS):
+        task = Task("final", record.task.candidate)
+        made.append((space.key(task), evaluate_one(space, folder, executor, task)))
+    return [(key, row) for key, row in made if "error" not in row]
+
+
+def accuracy(row: Row | None) -> float:
+    return float((row or {})["accuracy"])
+
+
+def lut(row: Row | None) -> float:
+    return float((row or {})["lut"])
+
+
+def measured_lut(space: Space, point: Path) -> int:
+    """LUTs of a final point, every layer's module counted by Yosys."""
+    graph, plan = load(point / "graph"), load_plan(point / "plan.json")
+    design = emit(graph, plan, point / "rtl")
+    return measure(design.files, dict(design.modules), space.budget.target).total.lut
+
+
+def compare(space: Space, folder: Path, uniform: list[tuple[str, Row]], seconds: float) -> Row:
+    """At the accuracy of each uniform network the cheapest found one that is as good.
+
+    Which networks are compared is chosen by held-out training rows: the cheapest one whose
+    accuracy there is at least the uniform one's. What is told is on test rows.
+    """
+    found = [
+        (r.key, r.row, r.task.candidate)
+        for r in records(space, folder, "final")
+        if r.row is not None and r.key not in dict(uniform)
+    ]
+    lines: list[dict[str, Any]] = []
+    for key, row in sorted(uniform, key=lambda u: -accuracy(u[1])):
+        as_good = [f for f in found if accuracy(f[1]) >= accuracy(row)]
+        line: dict[str, Any] = {
+            "uniform": network(space, folder, key),
+            "uniform_test_accuracy": row["test_accuracy"],
+            "uniform_held_out_accuracy": row["accuracy"],
+            "lut_uniform": measured_lut(space, folder / "points" / key),
+            "lut_uniform_estimated": row["lut"],
+        }
+        if as_good:
+            key, row, candidate = min(as_good, key=lambda f: lut(f[1]))
+            line |= {
+                "search": str(candidate),
+                "test_accuracy": row["test_accuracy"],
+                "held_out_accuracy": row["accuracy"],
+                "lut_search": measured_lut(space, folder / "points" / key),
+                "lut_search_estimated": row["lut"],
+            }
+            line["lut_ratio_vs_uniform"] = round(line["lut_search"] / line["lut_uniform"], 4)
+        lines.append(line)
+    head = next((line for line in lines if "lut_search" in line), {})
+    return {
+        "accuracy": head.get("test_accuracy"),
+        "lut_search": head.get("lut_search"),
+        "lut_uniform": head.get("lut_uniform"),
+        "lut_ratio_vs_uniform": head.get("lut_ratio_vs_uniform"),
+        "uniform_accuracy": head.get("uniform_test_accuracy"),
+        "at_each_uniform": lines,
+        "networks": len(records(space, folder, "candidate")),
+        "finals": len(found) + len(uniform),
+        "target": space.budget.target,
+        "seed": space.search.seed,
+        "evaluation_seconds": round(
+            sum(float((r.row or {})["seconds"]) for k in ("candidate", "final")
+                for r in records(space, folder, k)), 1),
+        "wall_seconds_of_this_run": round(seconds, 1),
+    }  # fmt: skip
+
+
+def network(space: Space, folder: Path, key: str) -> str:
+    candidates: dict[str, Candidate] = {
+        r.key: r.task.candidate for r in records(space, folder, "final")
+    }
+    return str(candidates[key])
+
+
+def run(name: str, workers: int, trials: int | None) -> Row:
+    """One data set: the study, its finals, the comparison."""
+    start, folder = time.perf_counter(), FOLDER / name
+    if name == "mnist14":
+        pooled_mnist(FOLDER / "mnist14.npz")
+    space = read_space(SPACES[name], os.environ.get("BITWRIGHT_DATA"))
+    if trials is not None:
+        space = replace(space, search=replace(space.search, trials=trials))
+    executor = LocalExecutor(folder, workers)
+    try:
+        with watching(space, Console(stderr=True)) as watch:
+            explore(space, folder, executor, watch)
+        uniform = uniform_finals(space, folder, executor)
+    finally:
+        executor.close()
+    return compare(space, folder, uniform, time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(SPACES)}; all without")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--trials", type=int, help="other than the space says")
+    told = parser.parse_args()
+    for name in told.names or SPACES:
+        if name not in SPACES:
+            raise SystemExit(f"there is no space {name!r}: choose from {', '.join(SPACES)}")
+        row = run(name, told.workers, told.trials)
+        known = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+        known = {**known, "versions": versions(), name: row}
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(known, indent=1) + "\n")
+        ratio = row["lut_ratio_vs_uniform"]
+        print(f"{name}: {row['lut_search']} LUT at {row['accuracy']}, uniform "
+              f"{row['lut_uniform']} at {row['uniform_accuracy']}: {ratio} of at most {LIMIT}",
+              flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

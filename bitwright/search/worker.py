@@ -1,0 +1,56 @@
+"""A worker: takes tasks as lines of JSON, one at a time, and answers each with its row.
+
+    python -m bitwright.search.worker MODULE:FUNCTION
+
+It ends at once when its standard input does, so that none outlives who started it.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bitwright.search.study import read_row, row_file, write_row
+
+Message = Mapping[str, Any]
+
+
+def call(evaluator: str, message: str) -> str:
+    """The row of a message, both as JSON: the one that was left for its key, or a new one, left.
+
+    evaluator: "module:function", from a message to a row.
+    """
+    told: dict[str, Any] = json.loads(message)
+    folder, key = Path(told["folder"]), told["key"]
+    row = read_row(row_file(folder, key))
+    if row is None:
+        module, _, name = evaluator.partition(":")
+        function: Callable[[Message], dict[str, Any]] = getattr(import_module(module), name)
+        row = function(told)
+        write_row(folder, key, row)
+    return json.dumps(row)
+
+
+def main() -> None:
+    """Serve the standard input. What libraries print goes to the error stream."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        answers.write(call(sys.argv[1], lines.get()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
