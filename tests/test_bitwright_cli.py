@@ -17,8 +17,8 @@ from bitwright.report import RESOURCES
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
-    "train", "lower", "plan", "estimate", "cost-table", "hls", "rtl", "verify", "prove", "synth", "ip",
-    "run", "bottleneck", "characterise", "calibrate",
+    "train", "lower", "plan", "estimate", "cost-table", "hls", "rtl", "verify", "prove", "synth",
+    "ip", "run", "bottleneck", "explore", "report", "characterise", "calibrate",
 )  # fmt: skip
 
 Command = Callable[..., Any]
