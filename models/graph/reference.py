@@ -77,6 +77,7 @@ class Reference:
         self._last_use = {name: i for i, n in enumerate(graph.nodes) for name in n.inputs}
         widest = max(value.size for value in graph.values.values())
         self._rows = max(8, _BLOCK_BYTES // (4 * widest))
+        self._blas = ThreadpoolController()
 
     def __call__(self, x: npt.ArrayLike) -> IntArray:
         """As `evaluate`."""
@@ -87,17 +88,15 @@ class Reference:
         def one_block(rows: slice) -> None:
             result[rows] = self._block(batch[rows])
 
+        # One thread a block (numpy releases the interpreter lock) and none inside a matrix product:
+        # its threads would wait for each other's cores, on a busy machine longer than they work.
         blocks = list(_slices(len(batch), self._rows))
-        if len(blocks) == 1:
-            one_block(blocks[0])
-        elif blocks:
-            # One thread a block (numpy releases the interpreter lock) and none inside the matrix
-            # product, whose threads would wait for each other's cores.
-            with (
-                ThreadpoolController().limit(limits=1, user_api="blas"),
-                ThreadPoolExecutor(os.cpu_count()) as pool,
-            ):
-                list(pool.map(one_block, blocks))
+        with self._blas.limit(limits=1, user_api="blas"):
+            if len(blocks) == 1:
+                one_block(blocks[0])
+            elif blocks:
+                with ThreadPoolExecutor(os.cpu_count()) as pool:
+                    list(pool.map(one_block, blocks))
         return result
 
     def _block(self, x: IntArray) -> Tensor:
