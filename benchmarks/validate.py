@@ -10,8 +10,6 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +24,7 @@ from scipy.stats import spearmanr
 from benchmarks.held_out import TARGETS, cycle_rows, networks
 from bitwright.cost_model import Cost, Estimate, estimate
 from bitwright.cost_model.cost import total
-from bitwright.cost_model.rows import DATA, read_clocks, read_rows
+from bitwright.cost_model.rows import DATA, read_clocks, read_rows, replace_text
 from bitwright.cost_plot import Pair, plot_errors
 from bitwright.models.graph import Dense, Graph, Plan, Target, Unrolled, decode
 
@@ -268,15 +266,7 @@ def page(content: Mapping[str, Any], targets: Sequence[str]) -> str:
 def _into_page(text: str) -> None:
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    _write(PAGE, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
-
-
-def _write(file: Path, text: str) -> None:
-    handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".new-")
-    with os.fdopen(handle, "w") as made:
-        made.write(text)
-    Path(fresh).chmod(0o644)
-    Path(fresh).replace(file)
+    replace_text(PAGE, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
 def main() -> None:
@@ -304,7 +294,7 @@ def main() -> None:
         **made,
         "never_looked_at": fresh,
     }
-    _write(JSON, json.dumps(content, indent=1) + "\n")
+    replace_text(JSON, json.dumps(content, indent=1) + "\n")
     _into_page(page(content, targets))
     text = io.StringIO()
     rows = sorted(
@@ -313,7 +303,7 @@ def main() -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(CSV, text.getvalue())
+    replace_text(CSV, text.getvalue())
     panels: dict[str, dict[str, list[Pair]]] = {
         title: {
             t: [tuple(map(float, _counts(c, name))) for c in found if c.target == t]  # type: ignore[misc]

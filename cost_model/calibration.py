@@ -7,11 +7,9 @@ first, and so is the identity: a node that only registers, whose tables are its 
 
 import json
 import math
-import os
-import pathlib
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +25,9 @@ from bitwright.cost_model.coefficients import (
 )
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.parts import Part
+from bitwright.cost_model.rows import replace_text
 from bitwright.cost_model.targets import SHARES
-from bitwright.models.errors import InputError, StorageError
+from bitwright.models.errors import InputError
 from bitwright.models.graph import Target
 
 Floats = npt.NDArray[np.float64]
@@ -317,18 +316,6 @@ def _as_fields(delays: Delays) -> dict[str, float]:
     return {name: getattr(delays, name) for name in names}
 
 
-def write(file: pathlib.Path, content: Mapping[str, object]) -> None:
-    """Replace the file of numbers.
-
-    Raises StorageError where it cannot be written; what was there is then still there.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".new-")
-        with os.fdopen(handle, "w") as made:
-            json.dump(content, made, indent=1)
-            made.write("\n")
-        os.chmod(fresh, 0o644)  # noqa: PTH101
-        pathlib.Path(fresh).replace(file)
-    except OSError as error:
-        raise StorageError(f"cannot write {file} ({error.strerror or error})") from None
+def write(file: Path, content: Mapping[str, object]) -> None:
+    """Replace the file of numbers. Raises StorageError as `replace_text`."""
+    replace_text(file, json.dumps(content, indent=1) + "\n")

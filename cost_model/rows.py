@@ -107,12 +107,20 @@ def write_rows(file: Path, heading: Sequence[str], rows: Iterable[Row | ClockRow
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heading)
     writer.writerows(sorted((row.cells() for row in rows), key=lambda cells: list(map(str, cells))))
+    replace_text(file, text.getvalue())
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a file beside its place, then rename it.
+
+    Raises StorageError where it cannot be written; what was there is then still there.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".new-")
         with os.fdopen(handle, "w") as made:
-            made.write(text.getvalue())
-        os.chmod(fresh, 0o644)  # noqa: PTH101
+            made.write(text)
+        Path(fresh).chmod(0o644)
         Path(fresh).replace(file)
     except OSError as error:
         raise StorageError(f"cannot write {file} ({error.strerror or error})") from None
