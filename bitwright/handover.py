@@ -43,14 +43,15 @@ def hand_over(
         StorageError: a file cannot be read or written.
     """
     versions = {name: metadata.version(name) for name in _PACKAGES}
-    estimated = estimate(graph, plan)
+    estimated = estimate(graph, plan, solved=True)
     verified = None if verification is None else read_verification(verification)
     about = About(
         version=versions["bitwright"],
         clock_mhz=estimated.clock_mhz,
         cost=_cost(estimated),
-        cost_note="Estimated by bitwright's formulas, as synthesis would count it and before "
-        "placement; the registers behind `s_axi` come on top. `bitwright synth` measures instead.",
+        cost_note="Estimated by bitwright's formulas, as Yosys would count before placement; nine "
+        "of ten networks lie between the last two lines. The registers behind `s_axi` come on top. "
+        "`bitwright synth` measures instead.",
         verified=verified,
         versions=versions,
     )
@@ -113,6 +114,11 @@ def _cost(made: Estimate) -> list[tuple[str, ...]]:
     head = (f"on {made.target}", *(name.upper() for name in RESOURCES))
     rows = [
         (name, *(f"{cost.as_dict()[resource]:,}" for resource in RESOURCES))
-        for name, cost in (*made.nodes.items(), ("**total**", made.total))
+        for name, cost in (
+            *made.nodes.items(),
+            ("**total**", made.total),
+            ("at least", made.band[0]),
+            ("at most", made.band[1]),
+        )
     ]
     return [head, *rows]
