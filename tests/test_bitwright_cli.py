@@ -227,7 +227,7 @@ def test_help(bitwright: Command, command: str) -> None:
 def test_every_command_has_its_help(bitwright: Command) -> None:
     listed = [command.name for command in cli.app.registered_commands]
     names = [
-        name or command.callback.__name__
+        name or command.callback.__name__.replace("_", "-")
         for name, command in zip(listed, cli.app.registered_commands, strict=True)
         if command.callback is not None
     ]

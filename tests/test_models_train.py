@@ -246,7 +246,7 @@ def test_pruning_reaches_its_share_and_keeps_the_largest() -> None:
     ]
     assert shares[0] == 0 and shares == sorted(shares)
     assert shares[68] < shares[70] == pytest.approx(0.8) == shares[99]
-    mask = training._mask(torch.tensor([[3.0, -1.0], [0.5, -4.0]]), 0.5)
+    mask = training.magnitude_mask(torch.tensor([[3.0, -1.0], [0.5, -4.0]]), 0.5)
     assert mask.tolist() == [[1, 0], [0, 1]]
 
 
