@@ -110,7 +110,7 @@ def study(folder: Path, executor: DaskExecutor, watch: Callable[[State], None]) 
     return len(records)
 
 
-@pytest.mark.hangs  # once in two runs the study waits for ever for the scheduler that came back
+@pytest.mark.hangs  # seen once: the study waited for ever for the scheduler that had come back
 def test_a_worker_is_killed_and_the_scheduler_restarted(
     farm: Farm, log: Path, tmp_path: Path
 ) -> None:
