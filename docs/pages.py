@@ -86,18 +86,18 @@ def notebook(file: Path) -> dict[str, str | bytes]:
     for number, cell in enumerate(json.loads(file.read_text(encoding="utf-8"))["cells"]):
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(source)
+            parts.append(source.replace("](../../docs/", "](../"))  # as it is seen from its file
             continue
         parts.append(f"```python\n{source}\n```")
         for i, (kind, content) in enumerate(_outputs(cell)):
             if kind == "text":
-                parts.append(f"```text title=\"it prints\"\n{content.rstrip()}\n```")
+                parts.append(f'```text title="it prints"\n{content.rstrip()}\n```')
             else:
                 picture = f"{file.stem}_{number}_{i}.png"
                 made[f"notebooks/{picture}"] = base64.b64decode(content)
                 parts.append(f"![what the cell above draws]({picture})")
-    source = f"\n\n*This page is the notebook `{NOTEBOOKS}/{file.name}`; run it in Jupyter.*"
-    return {page: "\n\n".join(parts) + source, **made}
+    told = f"\n\n*This page is the notebook `{NOTEBOOKS}/{file.name}`; run it in Jupyter.*"
+    return {page: "\n\n".join(parts) + told, **made}
 
 
 def _outputs(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,11 +6,16 @@ is another one.
 """
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
+
+if sys.version_info < (3, 11):
+    pytest.skip("no set of Jupyter is pinned for it", allow_module_level=True)
+
+import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -20,7 +25,7 @@ NOTEBOOKS = ("bits_against_area", "brevitas_to_rtl")
 def executed(book: Any, folder: Path) -> Any:
     """The notebook with new outputs, as a fresh kernel makes them in that folder."""
     client = NotebookClient(
-        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        book, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     return client.execute()
 
@@ -40,8 +45,10 @@ def plain(book: Any) -> Any:
     """Without what differs from run to run and nobody reads."""
     for cell in book.cells:
         cell.metadata = {}
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop("text/plain", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            for output in cell.outputs:
+                output.get("data", {}).pop("text/plain", None)
     book.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -50,9 +57,8 @@ def plain(book: Any) -> Any:
 
 
 def test_every_notebook_is_run(root: Path) -> None:
-    assert [file.stem for file in sorted((root / "examples/notebooks").glob("*.ipynb"))] == [
-        *NOTEBOOKS
-    ]
+    there = sorted(file.stem for file in (root / "examples/notebooks").glob("*.ipynb"))
+    assert there == list(NOTEBOOKS)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

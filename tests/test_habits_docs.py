@@ -77,7 +77,9 @@ def test_python_on_the_method_pages_runs(root: Path) -> None:
     blocks = [
         block
         for page in sorted((root / "docs" / "methods").glob("*.md"))
-        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+        for block in re.findall(
+            r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        )
     ]
     assert len(blocks) > 1
     subprocess.run([sys.executable, "-c", "\n".join(blocks)], check=True)
