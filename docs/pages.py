@@ -48,7 +48,7 @@ def _command(name: str, command: Any) -> str:
     examples = command.epilog.partition("Examples:\n")[2]
     told += f"\n\n```sh\n{inspect.cleandoc(examples)}\n```"
     context = typer.Context(command, info_name=f"bitwright {name}")
-    usage = " ".join(command.collect_usage_pieces(context))
+    usage = re.sub(r"[{}]", "", " ".join(command.collect_usage_pieces(context)))
     rows = ["| argument or option | | default |", "| --- | --- | --- |"]
     for parameter in command.params:
         kind = parameter.param_type_name
@@ -58,20 +58,24 @@ def _command(name: str, command: Any) -> str:
         names, text = record
         if kind == "argument":
             text = parameter.help or text
-        text, _, default = _cut_default(text)
+        text, default = _cut_default(text)
         rows.append(f"| {_code(names)} | {_cell(text)} | {_code(default)} |")
     return f"\n## bitwright {name}\n\n`bitwright {name} {usage}`\n\n{told}\n\n" + "\n".join(rows)
 
 
-def _cut_default(text: str) -> tuple[str, str, str]:
+def _cut_default(text: str) -> tuple[str, str]:
+    """A help text, and the default that typer has written behind it."""
     found = re.search(r"\s*\[(?:default: (.*?))?(?:; )?(required)?\]\s*$", text)
     if found is None:
-        return text, "", ""
-    return text[: found.start()], "", found[1] or found[2] or ""
+        return text, ""
+    default = found[1] or found[2] or ""
+    if default.startswith("("):  # words rather than a value
+        default = default[1:].replace(")", "", 1)
+    return text[: found.start()], default
 
 
 def _code(text: str) -> str:
-    return f"`{text.strip()}`".replace("|", "\\|") if text.strip() else ""
+    return f"`{text.strip()}`" if text.strip() else ""
 
 
 def _cell(text: str) -> str:
