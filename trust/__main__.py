@@ -1,7 +1,12 @@
 """`python -m trust`: the campaigns, each a command."""
 
+import signal
+import sys
+from types import FrameType
+
 import typer
 
+from trust import results
 from trust.emitters import mutate_emitters
 from trust.fuzz import fuzz
 from trust.kills import job_command, kills
@@ -18,6 +23,13 @@ app.command("job", hidden=True)(job_command)
 @app.callback()
 def _several() -> None:
     """Look for what is wrong with bitwright."""
+    signal.signal(signal.SIGTERM, _ended)
+    results.commit()  # of the code that is loaded now, whatever is edited while it runs
+
+
+def _ended(signum: int, frame: FrameType | None) -> None:
+    """Leave as from an interrupt, which ends the tools that were started, and their folders."""
+    sys.exit(128 + signum)
 
 
 if __name__ == "__main__":
