@@ -10,8 +10,10 @@ fuzz.py         differential fuzzing
 strangers.py    damaged files
 loader_fuzz.py  the loaders that read them
 mutants.py      library cells with a mistake
-mutation.py     the battery that has to find it
-survivors.py    a cell's own tests, where the battery did not
+bench.py        plain-Python models that have to find it
+battery.py      networks that have to find it
+equivalence.py  a mistake that is none, proven
+mutation.py     the campaign over all cells
 emitters.py     the Python that emits, with a mistake
 kills.py        a job killed at random moments
 results.py      rows of campaigns, and docs/results/trust.json

@@ -7,15 +7,15 @@ from types import FrameType
 import typer
 
 from trust import results
+from trust.battery import battery
 from trust.emitters import mutate_emitters
 from trust.fuzz import fuzz
 from trust.kills import job_command, kills
 from trust.loader_fuzz import strangers
-from trust.mutation import battery, mutate
-from trust.survivors import survivors
+from trust.mutation import mutate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-for campaign in (fuzz, strangers, mutate, survivors, mutate_emitters, battery, kills):
+for campaign in (fuzz, strangers, mutate, mutate_emitters, battery, kills):
     app.command()(campaign)
 app.command("job", hidden=True)(job_command)
 

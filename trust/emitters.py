@@ -30,8 +30,8 @@ from bitwright.models.errors import BitwrightError, ToolError
 from bitwright.rtl_tb import Design, emit, load_design
 from bitwright.rtl_tb.many import build_many
 from trust import engines, results
+from trust.battery import SEED, chosen
 from trust.engines import Case
-from trust.mutation import SEED, chosen
 from trust.networks import network
 
 ROOM = Path(__file__).parent.parent / "rtl_tb"
