@@ -1,7 +1,9 @@
 """Campaigns that look for what is wrong with bitwright: `python -m trust` lists them.
 
 oracle.py       what a graph means, once more, in plain Python integers
-networks.py     random networks and plans
+networks.py     random networks
+operations.py   of random operations
+plans.py        and random plans for them
 inputs.py       random and adversarial inputs
 engines.py      many networks through the reference, RTL and HLS at a time
 shrink.py       a failure made as small as it goes

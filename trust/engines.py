@@ -21,8 +21,8 @@ from bitwright.models.graph import Graph, IntArray, Plan, cycles, evaluate
 from bitwright.rtl_tb import Design, Form, Load, Simulator, emit, load_words
 from bitwright.rtl_tb.many import build_many
 from trust import inputs, networks
-from trust.networks import Network
 from trust.oracle import Oracle
+from trust.plans import Network
 
 Engine = Literal["reference", "rtl", "hls"]
 ENGINES: tuple[Engine, ...] = ("reference", "rtl", "hls")
