@@ -102,7 +102,8 @@ def _final(space: Space, candidate: Candidate, here: Place) -> Row:
     """Trained in full: `accuracy` on held-out and `test_accuracy` on test rows.
 
     Once with distillation and once without; the one that was better on held-out rows is kept.
-    `distilled` says which, `tried` how good both were there. Its folder, points/KEY, has weights.pt, graph/ and plan.json.
+    `distilled` says which, `tried` how good both were there. Its folder, points/KEY, has
+    weights.pt, graph/ and plan.json.
     """
     from bitwright.models.graph.storage import replaced_folder
     from bitwright.search.network import (

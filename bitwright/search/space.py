@@ -204,7 +204,13 @@ class Space:
         Bitwright's version too, as training, lowering and estimates change with it.
         """
         s = self.search
-        told: list[Any] = [version("bitwright"), EVALUATION, _content(self.model), self.model.rpartition(":")[2], self.data]
+        told: list[Any] = [
+            version("bitwright"),
+            EVALUATION,
+            _content(self.model),
+            self.model.rpartition(":")[2],
+            self.data,
+        ]
         told += [dict(self.arguments), asdict(self.start), s.held_out, s.rows, s.seed]
         if kind in ("candidate", "final"):
             told += [asdict(self.training), s.patience, self.budget.target, self.budget.clock_mhz]

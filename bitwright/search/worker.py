@@ -35,11 +35,15 @@ def call(evaluator: str, message: str) -> str:
     with _alone(file.with_suffix(".lock")):
         row = read_row(file)
         if row is None:
-            module, _, name = evaluator.partition(":")
-            function: Callable[[Message], dict[str, Any]] = getattr(import_module(module), name)
-            row = function(told)
+            row = _function(evaluator)(told)
             write_row(file, row)
     return json.dumps(row)
+
+
+def _function(evaluator: str) -> Callable[[Message], dict[str, Any]]:
+    module, _, name = evaluator.partition(":")
+    found: Callable[[Message], dict[str, Any]] = getattr(import_module(module), name)
+    return found
 
 
 @contextmanager
@@ -65,6 +69,7 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
+    _function(sys.argv[1])  # imported before there is a task
     while True:
         answers.write(call(sys.argv[1], lines.get()) + "\n")
 
