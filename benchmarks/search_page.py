@@ -51,6 +51,13 @@ def table(name: str, made: Mapping[str, Any]) -> str:
         else:
             told += ["none as good", "", "", "", ""]
         lines.append(f"| {' | '.join(told)} |")
+    taught = made["distillation"]
+    lines += [
+        "",
+        f"Distillation from the float network made {taught['better']} of {taught['networks']} "
+        f"networks better on held-out rows and {taught['worse']} worse, by "
+        f"{100 * taught['mean_gain']:+.2f} points on average.",
+    ]
     return "\n".join([*lines, ""])
 
 

@@ -48,7 +48,10 @@ def evaluate(message: Mapping[str, Any]) -> Row:
         space = Space.from_dict(message["space"])
         task = Task(message["kind"], Candidate.from_dict(message["candidate"]))
         if space.context(task.kind) != message["context"]:
-            raise InputError(f"{space.model} has changed meanwhile: explore again")
+            raise InputError(
+                f"{space.model} has changed meanwhile, or the worker has another bitwright: "
+                "explore again with equal ones"
+            )
         here = Place(Path(message["folder"]), message["key"], message["start"])
         row = _KINDS[task.kind](space, task.candidate, here)
     except BitwrightError as error:
