@@ -137,11 +137,21 @@ def test_the_page_draws_in_a_browser(bitwright: Command, studied: tuple[Path, Pa
 
 
 def test_what_a_user_can_mend_is_one_sentence(
-    bitwright: Command, studied: tuple[Path, Path], tmp_path: Path
+    bitwright: Command,
+    studied: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file, folder = studied
     _, err = bitwright("run", "--from", folder / "study.db", "--point", 999, code=2)
     assert "point 999 of" in err and "choose from" in err and err.count("\n") == 1
+    # Rows of an earlier bitwright are neither proven nor shown as if they were of this one.
+    monkeypatch.setattr("bitwright.search.space.version", lambda name: "0.0.0")
+    _, err = bitwright("run", "--from", folder / "study.db", "--point", 1, code=2)
+    assert "point 1 of" in err and "another version" in err and "explore again" in err
+    page = bitwright("report", folder, "-o", tmp_path / "page.html")[0].split()[-1]
+    assert "networks are of another version" in Path(page).read_text()
+    monkeypatch.undo()
     _, err = bitwright("run", "--from", folder / "study.db", code=2)
     assert "give both --from and --point" in err
     _, err = bitwright("report", tmp_path, code=2)

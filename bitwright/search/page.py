@@ -26,7 +26,14 @@ def page(study: Study, shown_as: str) -> str:
     Raises StorageError where the study holds something else than it should.
     """
     space = Space.from_dict(study.fact("space"))
-    records = [r for r in study.records() if r.row is not None and r.key == space.key(r.task)]
+    known = [r for r in study.records() if r.row is not None]
+    records = [r for r in known if r.key == space.key(r.task)]
+    notes = list(study.fact("notes") or [])
+    if earlier := len(known) - len(records):
+        notes.append(
+            f"{earlier} networks are of another version of bitwright, of the network or of the "
+            "space, and not shown: explore again to have their like."
+        )
     points = [_point(study.folder, space, r) for r in records]
     seconds = sum(float((r.row or {}).get("seconds", 0)) for r in records)
     last = max((r.finished or 0 for r in records), default=0.0)
@@ -37,7 +44,7 @@ def page(study: Study, shown_as: str) -> str:
         "study": shown_as,
         "points": points,
         **_curves(study, space),
-        "notes": study.fact("notes") or [],
+        "notes": notes,
         "hours": f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min",
         "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime(last)) if last else "never",
         "again": [
