@@ -100,14 +100,14 @@ def report(
     Examples:
       bitwright report out/explore/digits
     """
-    from bitwright.report import write_text
+    from bitwright.models.files import replace_file
     from bitwright.search.page import PAGE, page
     from bitwright.search.study import read_study
 
     with read_study(study) as found:
         text = page(found, str(study if study.is_file() else study / "study.db"))
         file = out or found.folder / PAGE
-    write_text(text, file)
+    replace_file(file, text)
     show({"page": file}, as_json, f"page: {file}")
 
 

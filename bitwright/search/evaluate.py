@@ -58,8 +58,9 @@ def evaluate(message: Mapping[str, Any]) -> Row:
         row = {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - a candidate may fail in any way, the study goes on
         where = traceback.extract_tb(error.__traceback__)[-1]
-        told = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
-        row = {"error": f"{told} ({Path(where.filename).name}, line {where.lineno})"}
+        told = " ".join(line.strip() for line in str(error).splitlines()[:3])
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        row = {"error": f"{type(error).__name__}: {told} ({place})"}
     row["seconds"] = round(time.perf_counter() - began, 3)
     return row
 
