@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from bitwright.models.errors import StorageError
 from bitwright.models.files import replaced_file
 
 
-def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, identity: str, keys: Collection[str] = ()) -> dict[str, Any] | None:
     """What a run of this identity stored, or None without a file.
 
-    Raises StorageError for a file that is damaged or of another run.
+    keys: of what has to be in it. Raises StorageError for a file that is damaged, of another run,
+    or of an earlier bitwright, which stored less.
     """
     if not path.exists():
         return None
@@ -30,6 +32,11 @@ def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
         raise StorageError(
             f"checkpoint {path} is of a run with other data, layers or settings: delete it or "
             "name another file"
+        )
+    if lacking := sorted(set(keys) - set(state)):
+        raise StorageError(
+            f"checkpoint {path} lacks {', '.join(lacking)}, as an earlier version of bitwright "
+            "wrote it: delete it to train anew"
         )
     return dict(state)
 

@@ -232,6 +232,11 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="of a run with other data"):
         train(network(), blobs(1), Recipe(epochs=1), checkpoint=checkpoint)
     assert checkpoint.read_bytes() == before
+    state = torch.load(checkpoint, weights_only=True)
+    del state["best"]
+    torch.save(state, checkpoint)
+    with pytest.raises(StorageError, match=r"lacks best, as an earlier version .* delete it"):
+        run(Recipe(epochs=1), checkpoint=checkpoint)
     checkpoint.write_bytes(before[: len(before) // 2])
     with pytest.raises(StorageError, match=r"is damaged .*: delete it to train anew"):
         run(Recipe(epochs=1), checkpoint=checkpoint)

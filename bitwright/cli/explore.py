@@ -76,9 +76,11 @@ def explore(
         "failed": failed,
         "points": [{"point": n, "candidate": c.as_dict(), **row} for n, c, row in rows],
     }
+    usable = [(row["accuracy"], n) for n, _, row in rows if "error" not in row]
+    best = max(usable)[1] if usable else "N"
     following = (
         f"report:  bitwright report {folder}\n"
-        f"hardware: bitwright run --from {folder}/study.db --point N"
+        f"hardware: bitwright run --from {folder}/study.db --point {best}"
     )
     show(result, as_json, summary(rows, asked), following)
 
