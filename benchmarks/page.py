@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bitwright.cost_model.rows import replace_text
+from bitwright.models.files import replace_file
 
 END = "<!-- to here -->\n"
 
@@ -14,4 +14,4 @@ def into_page(page: Path, command: str, text: str) -> None:
     _, end, after = rest.partition(END)
     if not (mark and end):
         raise ValueError(f"{page} has no line {begin.strip()}, or none {END.strip()} behind it")
-    replace_text(page, f"{before}{begin}\n{text}\n{END}{after}")
+    replace_file(page, f"{before}{begin}\n{text}\n{END}{after}")

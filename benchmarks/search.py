@@ -21,8 +21,8 @@ from rich.console import Console
 
 from benchmarks import search_page
 from bitwright.cost_model import measure
-from bitwright.cost_model.rows import replace_text
 from bitwright.models.data_files import load_dataset
+from bitwright.models.files import replace_file
 from bitwright.models.graph import load, load_plan
 from bitwright.rtl_tb import emit
 from bitwright.search.candidate import Candidate, Task
@@ -186,7 +186,7 @@ def run(name: str, workers: int) -> Row:
     finally:
         executor.close()
         seconds = before + time.perf_counter() - start
-        replace_text(clock, f"{seconds:.1f}\n")
+        replace_file(clock, f"{seconds:.1f}\n")
     return {**made, "wall_seconds": round(seconds, 1), "workers": workers}
 
 
@@ -206,7 +206,7 @@ def main() -> None:
         row = run(name, told.workers)
         known = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
         known = {**known, "versions": versions(), name: row}
-        replace_text(RESULT, json.dumps(known, indent=1) + "\n")
+        replace_file(RESULT, json.dumps(known, indent=1) + "\n")
         print(f"{name}: {row['lut_search']} LUT at {row['accuracy']}, uniform "
               f"{row['lut_uniform']} at {row['uniform_accuracy']}: {row['lut_ratio_vs_uniform']} "
               f"of at most {LIMIT}", flush=True)  # fmt: skip

@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.page import into_page
 from benchmarks.row import Row, write
-from bitwright.cost_model.rows import replace_text
+from bitwright.models.files import replace_file
 from bitwright.models.train import Recipe
 from bitwright.search.budget import Budget
 from bitwright.search.candidate import Task
@@ -187,7 +187,7 @@ def main() -> None:
     made = rows()
     write("search_scheduler", made)
     found = {"versions": versions(), "rows": [asdict(row) for row in made]}
-    replace_text(RESULT, json.dumps(found, indent=1) + "\n")
+    replace_file(RESULT, json.dumps(found, indent=1) + "\n")
     into_page(PAGE, "python -m benchmarks search_scheduler", told(made))
 
 
