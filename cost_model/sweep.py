@@ -315,7 +315,7 @@ def _arranged(rng: np.random.Generator, point: Point) -> Point:
 
 UNROLLED: tuple[tuple[Draw, int], ...] = (
     (dense, 84), (identity, 8), (binary, 18), (codebook, 14), (threshold, 26), (requantize, 24),
-    (lookup, 14), (argmax, 8), (fine_threshold, 12), (wide, 8),
+    (lookup, 14), (argmax, 8), (fine_threshold, 12), (wide, 4),
 )  # fmt: skip
 FOLDED: tuple[tuple[Draw, int], ...] = (
     (folded_dense, 22), (folded_conv, 26), (depthwise, 8), (pool, 12), (folded_threshold, 10),
