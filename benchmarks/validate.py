@@ -208,6 +208,10 @@ def row(case: Case) -> dict[str, object]:
     made["lut_by_formulas"] = case.formulas.total.lut
     made["mhz_measured"] = "" if case.mhz is None else round(case.mhz, 1)
     made["mhz_estimated"] = round(case.solved.clock_mhz, 1)
+    ends = case.solved.clock_band or ("", "")
+    made |= {
+        f"mhz_{e}": mhz and round(mhz, 1) for e, mhz in zip(("low", "high"), ends, strict=True)
+    }
     made["latency"], made["ii"] = case.solved.latency, case.solved.ii
     made["extrapolating"] = len(case.solved.extrapolating)
     return made

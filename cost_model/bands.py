@@ -41,8 +41,10 @@ def clock_band(
     """The MHz between which nine of ten such networks run; None where nothing was ever routed.
 
     periods: each part's, estimated, in nanoseconds. Each is off as the parts of its kind were that
-    were left out of the fit, whatever the others are. So a network of many parts of about the same
-    period is slower than any of them is expected to be: one of them will be slow.
+    were left out of the fit. The errors of one network's parts have something in common, and nobody
+    knows how much: the fast end is that of parts that are all off alike, the slow end that of parts
+    that have nothing to do with each other, of which one is always slow. Whatever lies between them
+    is in the band (positive dependence; Lehmann, Ann. Math. Stat. 37, 1966).
     """
     if not numbers.clock_away:
         return None
@@ -53,14 +55,16 @@ def clock_band(
     # Where the distribution of the slowest is looked at: finer than what is known of any part.
     longest = math.log(max(timed.values()))
     grid = np.linspace(longest + min(every[0], 0.0), longest + max(every[-1], 0.0), _GRID)
-    chance = np.ones(_GRID)
+    below, above = np.ones(_GRID), np.ones(_GRID)
     for name, ns in timed.items():
         own = np.array(numbers.clock_away.get(made[name].kind, ()))
         at = grid - math.log(ns)
         # A kind of which few were routed is off as all the others are.
         few = np.searchsorted(every, at, "right") / len(every) * _BORROWED
-        chance *= (np.searchsorted(own, at, "right") + few) / (len(own) + _BORROWED)
-    least, most = (grid[min(int(np.searchsorted(chance, share)), _GRID - 1)] for share in _ENDS)
+        chance = (np.searchsorted(own, at, "right") + few) / (len(own) + _BORROWED)
+        below, above = np.minimum(below, chance), above * chance
+    least = grid[min(int(np.searchsorted(below, _ENDS[0])), _GRID - 1)]
+    most = grid[min(int(np.searchsorted(above, _ENDS[1])), _GRID - 1)]
     return 1e3 / math.exp(most), 1e3 / math.exp(least)
 
 
