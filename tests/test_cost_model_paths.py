@@ -46,7 +46,7 @@ def test_only_paths_that_may_be_the_slowest_are_kept() -> None:
 
 
 def test_the_slowest_path_is_the_one_of_most_nanoseconds() -> None:
-    """Delays decide, not the order of the fields: a memory outlasts three additions, or does not."""
+    """Delays decide, not the order of fields: a memory outlasts three additions, or does not."""
     paths = (LogicPath(additions=3), LogicPath(memories=1, tables=1))
     slow_memory = Delays(1, 1, 0, 0.5, 6, 0, 0, 0)
     fast_memory = Delays(1, 1, 0, 0.5, 1, 0, 0, 0)
@@ -102,7 +102,7 @@ def parts(count: int) -> dict[str, Part]:
 
 @pytest.mark.parametrize("count", [1, 4, 12])
 def test_the_band_covers_the_slowest_of_several(count: int) -> None:
-    """Networks drawn from the very errors that were left out, alike or independent of each other."""
+    """Networks drawn from the errors that were left out, alike or independent of each other."""
     dice = np.random.default_rng(count)
     away = np.sort(dice.normal(0.02, 0.1, 200).round(3))
     made = parts(count)
