@@ -582,6 +582,33 @@ class Loadable(Rom):
         return seen
 
 
+class Vote(Model):
+    """Three copies, of which one or all have other bits now and then."""
+
+    module = "bw_vote"
+    clocking = ""
+
+    def set_up(self) -> None:
+        self.inputs = {"a_i": self.Width, "b_i": self.Width, "c_i": self.Width}
+        self.outputs = {"data_o": self.Width, "differs_o": 1}
+
+    def drive(self) -> Bits:
+        word = self.bits(self.Width)
+        given = dict.fromkeys(self.inputs, word)
+        for name in self.random.choice([(), ("a_i",), ("b_i",), ("c_i",), tuple(given)]):
+            given[name] ^= self.bits(self.Width)
+        return given
+
+    def expect(self, given: Bits) -> Bits:
+        self.done += 1
+        bits = [
+            "".join(one)
+            for one in zip(*(f"{w:0{self.Width}b}" for w in given.values()), strict=True)
+        ]
+        voted = "".join("1" if one.count("1") > 1 else "0" for one in bits)
+        return {"data_o": int(voted, 2), "differs_o": int(len(set(given.values())) > 1)}
+
+
 class Registers(Model):
     """An AXI4-Lite master that keeps what it offers until it is taken, and the map of the cell."""
 
@@ -904,6 +931,8 @@ def good() -> dict[str, Model]:
         "registers": Registers(Digest="256'h" + "f0a7" * 16, LoadBeats=5),
         "registers of one word": Registers(Digest="256'h" + "0123456789abcdef" * 4, LoadBeats=1),
         "registers of constants": Registers(Digest="256'h" + "fedcba9876543210" * 4, LoadBeats=0),
+        "vote": Vote(Width=5),
+        "vote of one": Vote(Width=1),
         "rom": Rom(),
         "loadable memory": Loadable(),
         **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},

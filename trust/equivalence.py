@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from trust.bench import CELLS, uses
@@ -101,14 +102,19 @@ def _parts(cell: str) -> set[str]:
 
 
 def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) -> bool:
-    given = " ".join(f"-chparam {name} {_constant(v)}" for name, v in values.items())
+    """Both in a module with the ports that the cell has, whatever the mutant makes of their widths.
+
+    A port of another width is cut or filled up there as where the cell is used.
+    """
+    around = folder / "around.sv"
+    around.write_text(_around(cell, values))
     script = []
     for which, text in (("gold", CELLS / f"{cell}.sv"), ("gate", folder / f"{cell}.sv")):
-        files = [text, *(CELLS / f"{part}.sv" for part in parts)]
+        files = [text, *(CELLS / f"{part}.sv" for part in parts), around]
         script += [
             "design -reset",
             *(f"read_verilog -sv -defer {file}" for file in files),
-            f"hierarchy -check -top {cell} {given}",
+            "hierarchy -check -top around",
             "proc", "flatten", "memory -nordff", "memory_map", "opt -full", f"rename -top {which}",
             f"design -stash {which}",
         ]  # fmt: skip
@@ -127,6 +133,30 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
     except subprocess.SubprocessError:
         return False
     return "Equivalence successfully proven" in report.read_text()
+
+
+def _around(cell: str, values: Parameters) -> str:
+    """A module with a cell of these parameters in it, and its ports."""
+    ports = _ports(cell, tuple(values.items()))
+    given = ", ".join(f".{name}({_constant(value)})" for name, value in values.items())
+    declared = ",\n".join(f"  {way} wire [{width - 1}:0] {name}" for name, way, width in ports)
+    wired = ", ".join(f".{name}({name})" for name, _, _ in ports)
+    return f"module around (\n{declared}\n);\n  {cell} #({given}) u_cell ({wired});\nendmodule\n"
+
+
+@cache
+def _ports(cell: str, values: tuple[tuple[str, str], ...]) -> list[tuple[str, str, int]]:
+    """Name, direction and width of the ports that a cell has with these parameters."""
+    given = " ".join(f"-chparam {name} {_constant(value)}" for name, value in values)
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name) / "cell.il"
+        passes = [f"read_verilog -sv -defer {CELLS / part}.sv" for part in sorted(_parts(cell))]
+        passes += [f"hierarchy -check -top {cell} {given}", f"select -module {cell}",
+                   f"write_rtlil -selected {made}"]  # fmt: skip
+        _yosys(passes, Path(name))
+        found = re.findall(r"^  wire (?:width (\d+) )?(input|output) \d+ \\(\w+)$",
+                           made.read_text(), re.MULTILINE)  # fmt: skip
+    return [(port, way, int(width or 1)) for width, way, port in found]
 
 
 def _constant(value: str) -> str:
