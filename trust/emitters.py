@@ -9,7 +9,6 @@ of docs/results/trust/mutation.csv, like the library cells.
 """
 
 import ast
-import copy
 import importlib
 import importlib.util
 import os
@@ -68,15 +67,15 @@ def python_mutants(source: str) -> Iterator[tuple[str, str]]:
     """Every mutant of a module but for its assertions: what it is, and its text."""
     tree = ast.parse(source)
     asserted = {id(n) for a in ast.walk(tree) if isinstance(a, ast.Assert) for n in ast.walk(a)}
-    for place, node in enumerate(ast.walk(tree)):
+    for node in list(ast.walk(tree)):
         for name in () if id(node) in asserted else _kinds(node):
-            changed = copy.deepcopy(tree)
-            other = next(islice(ast.walk(changed), place, None))
-            _apply(other, name)
-            before, after = ast.unparse(node), ast.unparse(other)
+            before, kept = ast.unparse(node), dict(vars(node))
+            _apply(node, name)
+            after, text = ast.unparse(node), ast.unparse(tree)
+            vars(node).update(kept)
             if before != after:
                 at = f"{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}"
-                yield f"{at}: {before} -> {after}", ast.unparse(changed)
+                yield f"{at}: {before} -> {after}", text
 
 
 def _kinds(node: ast.AST) -> tuple[str, ...]:
@@ -102,7 +101,7 @@ def _apply(node: Any, kind: str) -> None:
     """Change a node of a tree in place."""
     match kind:
         case "compare":
-            node.ops[0] = _COMPARE[type(node.ops[0])]()
+            node.ops = [_COMPARE[type(node.ops[0])](), *node.ops[1:]]
         case "binary":
             node.op = _BINARY[type(node.op)]()
         case "boolean":
