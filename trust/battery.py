@@ -23,7 +23,7 @@ SEED = 7  # of the battery's networks
 BATTERY = Path(__file__).with_name("battery.json")
 
 _AMONG, _EACH = 200, 5
-_SETS = 40  # of parameters, for a cell
+_SETS = 16  # of parameters, for a cell
 
 
 def chosen() -> dict[str, list[int]]:
