@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -118,21 +119,26 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
             "proc", "flatten", "memory -nordff", "memory_map", "opt -full", f"rename -top {which}",
             f"design -stash {which}",
         ]  # fmt: skip
-    report = folder / "report"
-    report.unlink(missing_ok=True)
-    script += [
-        "design -copy-from gold -as gold gold",
-        "design -copy-from gate -as gate gate",
-        "equiv_make gold gate equiv", "hierarchy -top equiv", "opt -full",
-        # No equiv_induct: it takes for equal to begin with what only one side has registers for.
-        "equiv_struct", "equiv_simple -undef -seq 1",
-        f"tee -q -o {report} equiv_status",
-    ]  # fmt: skip
-    try:
+    reports = [folder / "undefined", folder / "free"]
+    for report in reports:
+        report.unlink(missing_ok=True)
+        script += [
+            "design -reset",
+            "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate",
+            # What is undefined is worse than anything; or else it is any of 0 and 1, on each side.
+            *(["setundef -undriven -anyseq"] if report.name == "free" else []),
+            "equiv_make gold gate equiv", "hierarchy -top equiv", "opt -full",
+            # No equiv_induct: it takes for equal to begin with what only one side remembers.
+            "equiv_struct",
+            f"equiv_simple -seq 1 {'-undef' if report.name == 'undefined' else ''}",
+            f"tee -q -o {report} equiv_status",
+        ]  # fmt: skip
+    with suppress(subprocess.SubprocessError):
         _yosys(script, folder)
-    except subprocess.SubprocessError:
-        return False
-    return "Equivalence successfully proven" in report.read_text()
+    return any(
+        report.is_file() and "Equivalence successfully proven" in report.read_text()
+        for report in reports
+    )
 
 
 def _around(cell: str, values: Parameters) -> str:
