@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -40,17 +40,23 @@ def known_parameters() -> dict[str, list[Parameters]]:
     return tree
 
 
-def parameters(files: Sequence[Path], top: str) -> Iterator[tuple[str, Parameters]]:
-    """The cells that a design has, and the parameters of each; those of no parameters as well."""
+def elaborated(files: Sequence[Path], top: str) -> dict[str, str]:
+    """The modules of a design, a cell once for each of its parameters, as Yosys writes them."""
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "design.il"
         passes = [f"read_verilog -sv -defer {file}" for file in files]
         _yosys([*passes, f"hierarchy -check -top {top}", f"write_rtlil {made}"], Path(name))
         text = made.read_text()
-    for module in re.split(r"^attribute \\hdlname ", text, flags=re.MULTILINE)[1:]:
-        cell = module[1 : module.index('"', 1)]
+    modules = re.split(r"^(?=attribute \\hdlname )", text, flags=re.MULTILINE)[1:]
+    return {re.findall(r"^module (\S+)$", one, re.MULTILINE)[0]: one for one in modules}
+
+
+def parameters(modules: Iterable[str]) -> Iterator[tuple[str, Parameters]]:
+    """The cells among the modules of a design, and the parameters of each."""
+    for module in modules:
+        cell = module.split('"')[1]
         if (CELLS / f"{cell}.sv").is_file():
-            head = module[: module.index("  wire") if "  wire" in module else None]
+            head = module.partition("  wire")[0]
             found = re.findall(r"^  parameter \\(\w+) (\S+)$", head, re.MULTILINE)
             yield cell, {key: _bits(value) if '"' in value else value for key, value in found}
 
