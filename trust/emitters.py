@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from itertools import islice
@@ -253,6 +253,17 @@ class Emitter:
         shutil.rmtree(place)
 
 
+def _covering(cells: Mapping[str, Sequence[int]]) -> list[int]:
+    """A few networks of the battery that have all of its cells."""
+    found: list[int] = []
+    left = dict(cells)
+    while left:
+        counts = Counter(number for numbers in left.values() for number in numbers)
+        found.append(max(sorted(counts), key=counts.__getitem__))
+        left = {cell: numbers for cell, numbers in left.items() if found[-1] not in numbers}
+    return found
+
+
 def mutate_emitters(
     hours: Annotated[float, typer.Option(help="how long")] = 2.0,
     emitter: Annotated[str, typer.Option(help="only this one")] = "",
@@ -262,7 +273,7 @@ def mutate_emitters(
     console = Console()
     end = time.monotonic() + hours * 3600
     known = {row["cell"] for row in results.rows("mutation")}
-    few = sorted({numbers[0] for numbers in chosen().values()})
+    few = _covering(chosen())
     rest = sorted({number for numbers in chosen().values() for number in numbers} - set(few))
     for name in EMITTERS:
         file = ROOM / f"{name}.py"
