@@ -25,7 +25,6 @@ from rich.console import Console
 from trust import results
 from trust.jobs import JOBS
 
-
 # Those that take long less often.
 _TURNS = ("emit", "characterise", "explore", "emit", "characterise", "run")
 
