@@ -135,8 +135,16 @@ def judged(cell: str, numbers: Sequence[int], folder: Path) -> Verdict:
 
 
 def _noticed(bench: Bench | Battery, given: list[Mutant], found: Verdict) -> list[Mutant]:
-    """The mutants that a bench does not notice; the others are counted."""
-    answers = bench.noticed(given)
+    """The mutants that a bench does not notice; the others are counted.
+
+    The cell itself is among them, or nothing would be proven by what is noticed.
+    """
+    if not given:
+        return []
+    itself = Mutant("no mutant", (CELLS / f"{bench.cell}.sv").read_text())
+    first, *answers = bench.noticed([itself, *given])
+    if first != "":
+        raise AssertionError(f"{bench.cell} is no mutant, and {first or 'cannot be elaborated'}")
     killed = len(given) - answers.count("") - answers.count(None)
     found.total += killed
     found.killed += killed

@@ -104,7 +104,8 @@ def sources(folder: Path, instances: list[tuple[str, Model]]) -> None:
 def build(folder: Path, arguments: list[str | Path]) -> None:
     program, environment = tools.verilator_environment()
     tools.run(
-        [program, "--cc", "--quiet", "--no-timing", "-Wno-fatal", "-Wno-UNUSEDSIGNAL", "--prefix",
+        [program, "--cc", "--quiet", "--no-timing", "-Wno-fatal", "-Wno-UNUSEDSIGNAL",
+            "-Werror-USERERROR", "--prefix",
          "Vcells", "--top-module", "cells", "-Mdir", folder / "cpp", *arguments],
         timeout_s=300, environment=environment,
     )  # fmt: skip
