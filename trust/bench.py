@@ -1,8 +1,9 @@
 """The cells' own bench: plain-Python models, stepped beside many mutants of a cell at a time.
 
-The models are those of tests/test_rtl_tb_cells.py, which say for every cycle what each output has
-to be. Here every mutant gets all models whose module is its cell or uses it, and all mutants of a
-batch are one program. A mutant is dropped as soon as one of its models has noticed it.
+The models are those of tests/test_rtl_tb_cells.py and tests/test_rtl_tb_small_cells.py, which say
+for every cycle what each output has to be. Here every mutant gets the models of its cell, or of the
+cells that use it, and all mutants of a batch are one program. A mutant is dropped as soon as one of
+its models has noticed it.
 """
 
 import importlib.util
@@ -32,14 +33,26 @@ _RESET_CYCLES = 4  # before each run
 
 
 @cache
-def _tests() -> Any:
-    """The module of the tests, which are no package."""
-    spec = importlib.util.spec_from_file_location("cell_models", _TESTS / "test_rtl_tb_cells.py")
+def _module(name: str) -> Any:
+    """A module of the tests, which are no package."""
+    called = f"bench_{name.replace('/', '_')}"
+    spec = importlib.util.spec_from_file_location(called, _TESTS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _models() -> dict[str, Any]:
+    """All models, at their beginning."""
+    names = ("test_rtl_tb_cells", "test_rtl_tb_small_cells")
+    return {name: model for one in names for name, model in _module(one).good().items()}
+
+
+def _top(instances: list[tuple[str, Any]]) -> str:
+    text: str = _module("cells/cell_bench").top(instances)
+    return text
 
 
 def uses(text: str, cell: str) -> bool:
@@ -63,11 +76,11 @@ def renamed(texts: dict[str, str], names: set[str], tag: str) -> dict[str, str]:
 
 def write_all(folder: Path) -> tuple[list[Path], str]:
     """Write one top with all models' cells into a folder; the files and the top's name."""
-    instances = [(model.module, model) for model in _tests().good().values()]
+    instances = [(model.module, model) for model in _models().values()]
     for _, model in instances:
         if model.text:
             (folder / f"{model.module}.sv").write_text(model.text)
-    (folder / "cells.sv").write_text(_tests().top(instances))
+    (folder / "cells.sv").write_text(_top(instances))
     return [*folder.glob("*.sv"), *CELLS.glob("*.sv")], "cells"
 
 
@@ -77,7 +90,7 @@ class Bench:
     def __init__(self, cell: str, folder: Path, *, of_users: bool = False) -> None:
         self.cell, self.folder = cell, folder
         self.texts = {file.stem: file.read_text() for file in CELLS.glob("*.sv")}
-        models = _tests().good()
+        models = _models()
         self.texts |= {model.module: model.text for model in models.values() if model.text}
         self.names = users(self.texts, {cell})
         watched = self.names - {cell} if of_users else {cell}
@@ -115,13 +128,13 @@ class Bench:
 
     def _fresh(self) -> list[Any]:
         """The models, at their beginning."""
-        models = _tests().good()
+        models = _models()
         return [models[name] for name in self.models]
 
 
 def _built(folder: Path, instances: list[tuple[str, Any]]) -> Path:
     """The program of all instances. Raises ToolError where they are no design."""
-    (folder / "cells.sv").write_text(_tests().top(instances))
+    (folder / "cells.sv").write_text(_top(instances))
     program, environment = tools.verilator_environment()
     tools.run(
         [program, "--cc", "--quiet", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
@@ -211,9 +224,11 @@ def _in_reset(model: Any, run: int) -> dict[str, int]:
     """Ones in front of the first run, then noise, to which nothing may listen in a reset."""
     if "rst_ni" not in model.clocking:
         return {}
+    calm = getattr(model, "calm", ())
     return {
         name: model.random.getrandbits(width) if run else (1 << width) - 1
         for name, width in model.inputs.items()
+        if name not in calm
     }
 
 
