@@ -51,6 +51,13 @@ def table(name: str, made: Mapping[str, Any]) -> str:
         else:
             told += ["none as good", "", "", "", ""]
         lines.append(f"| {' | '.join(told)} |")
+    if more := made["larger_uniform"]:
+        lines += [
+            "",
+            f"Of larger uniform networks, trained shortly alone, the best ({more['network']}) has "
+            f"{share(more['held_out_accuracy'])} of the held-out rows and "
+            f"{more['lut_estimated']:,} LUTs by the estimate.",
+        ]
     taught = made["distillation"]
     lines += [
         "",
