@@ -11,7 +11,6 @@ BITWRIGHT_DATA names the data.
 import argparse
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -154,10 +153,15 @@ def compare(space: Space, folder: Path, uniform: list[tuple[str, Row]]) -> Row:
         "distillation": distillation(space, folder),
         "target": space.budget.target,
         "seed": space.search.seed,
-        "evaluation_seconds": round(
-            sum(float((r.row or {})["seconds"]) for k in ("candidate", "final")
-                for r in records(space, folder, k)), 1),
+        **seconds(records(space, folder, "candidate") + records(space, folder, "final")),
     }  # fmt: skip
+
+
+def seconds(made: list[Record]) -> Row:
+    """What evaluations took, and from the first one's begin to the last one's end, pauses too."""
+    begin, end = min(r.asked for r in made), max(r.finished or 0.0 for r in made)
+    spent = sum(float((r.row or {})["seconds"]) for r in made)
+    return {"evaluation_seconds": round(spent, 1), "wall_seconds": round(end - begin, 1)}
 
 
 def larger_uniform(space: Space, folder: Path) -> Row | None:
@@ -168,7 +172,7 @@ def larger_uniform(space: Space, folder: Path) -> Row | None:
         return None
     best = max(rows, key=lambda r: accuracy(r.row))
     return {"network": str(best.task.candidate), "held_out_accuracy": accuracy(best.row),
-            "lut_estimated": lut(best.row)}  # fmt: skip
+            "lut_estimated": round(lut(best.row))}  # fmt: skip
 
 
 def distillation(space: Space, folder: Path) -> Row:
@@ -191,10 +195,8 @@ def network(space: Space, folder: Path, key: str) -> str:
 
 
 def run(name: str, workers: int) -> Row:
-    """One data set: the study, its finals, the comparison. Its time is summed over resumed runs."""
-    start, folder = time.perf_counter(), FOLDER / name
-    clock = folder / "wall_seconds"
-    before = float(clock.read_text()) if clock.is_file() else 0.0
+    """One data set: the study, its finals, the comparison."""
+    folder = FOLDER / name
     if name == "mnist14":
         pooled_mnist(FOLDER / "mnist14.npz")
     space = space_of(name)
@@ -203,12 +205,9 @@ def run(name: str, workers: int) -> Row:
         with watching(space, Console(stderr=True)) as watch:
             explore(space, folder, executor, watch)
         uniform = uniform_finals(space, folder, executor)
-        made = compare(space, folder, uniform)
     finally:
         executor.close()
-        seconds = before + time.perf_counter() - start
-        replace_text(clock, f"{seconds:.1f}\n")
-    return {**made, "wall_seconds": round(seconds, 1), "workers": workers}
+    return compare(space, folder, uniform)
 
 
 def space_of(name: str) -> Space:

@@ -15,6 +15,8 @@ TITLES = {
     "mnist14": "MNIST at 14 x 14, 196-16-10",
     "jsc": "jets, 16-64-32-32-5, a sample of 1,000 rows",
 }
+DRAWN = ("unsw", "mnist14")
+TOOLS = ("bitwright", "torch", "brevitas", "alkaid", "pyosys")
 # Okabe and Ito's colours, told apart by their markers too.
 STYLES = {
     "uniform": ("#7a7a7a", "o"), "pareto": ("#0072b2", "^"),
@@ -27,16 +29,15 @@ def write(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any])
     text = "\n".join(table(name, results[name]) for name in TITLES if name in results)
     text += "\n" + tools(results["versions"])
     into_page(PAGE, "python -m benchmarks.search", text)
-    if {"unsw", "mnist14"} <= studies.keys():
-        plot({name: studies[name] for name in ("unsw", "mnist14")}, results)
+    if drawn := {name: studies[name] for name in DRAWN if name in studies}:
+        plot(drawn, results)
 
 
 def table(name: str, made: Mapping[str, Any]) -> str:
     """At the accuracy of each uniform network, the cheapest found one."""
     lines = [
-        f"**{TITLES[name]}** ({made['networks']} networks, {made['finals']} of them trained in "
-        f"full, {made['wall_seconds'] / 60:.0f} minutes with "
-        f"{made['workers']} worker{'s' * (made['workers'] > 1)}):",
+        f"**{TITLES[name]}**: {made['networks']} networks, {made['finals']} of them trained in "
+        f"full, {made['evaluation_seconds'] / 60:.0f} minutes of evaluations on a loaded machine.",
         "",
         "| uniform | held out | test | LUT | found | held out | test | LUT | LUT ratio |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -74,7 +75,7 @@ def share(accuracy: float) -> str:
 
 def tools(versions: Mapping[str, str]) -> str:
     """What it was made with."""
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    told = ", ".join(f"{name} {versions[name]}" for name in TOOLS)
     return f"Made with {told}.\n"
 
 
@@ -82,9 +83,9 @@ def plot(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any]) 
     """Accuracy on held-out rows over estimated LUTs: every network, and those trained in full."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(5.25 * len(studies), 4.6), layout="constrained")
     for axes, (name, (space, folder)) in zip(
-        figure.subplots(1, len(studies)), studies.items(), strict=True
+        figure.subplots(1, len(studies), squeeze=False)[0], studies.items(), strict=True
     ):
         with read_study(folder) as study:
             known = [r for r in study.records() if r.done and space.key(r.task) == r.key]
