@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.page import into_page
 from bitwright.search.front import front
+from bitwright.search.methods import uniform_candidates
 from bitwright.search.space import Space
 from bitwright.search.study import Record, read_study
 
@@ -30,7 +31,7 @@ def write(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any])
     text += "\n" + tools(results["versions"])
     into_page(PAGE, "python -m benchmarks.search", text)
     if drawn := {name: studies[name] for name in DRAWN if name in studies}:
-        plot(drawn, results)
+        plot(drawn)
 
 
 def table(name: str, made: Mapping[str, Any]) -> str:
@@ -79,7 +80,7 @@ def tools(versions: Mapping[str, str]) -> str:
     return f"Made with {told}.\n"
 
 
-def plot(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any]) -> None:
+def plot(studies: Mapping[str, tuple[Space, Path]]) -> None:
     """Accuracy on held-out rows over estimated LUTs: every network, and those trained in full."""
     from matplotlib.figure import Figure
 
@@ -89,7 +90,7 @@ def plot(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any]) 
     ):
         with read_study(folder) as study:
             known = [r for r in study.records() if r.done and space.key(r.task) == r.key]
-        uniform = {line["uniform"] for line in results[name]["at_each_uniform"]}
+        uniform = set(uniform_candidates(space))
         for method, (colour, marker) in STYLES.items():
             mine = [r for r in known if r.task.kind == "candidate" and method in r.methods]
             axes.plot(*_points(mine), marker, color=colour, ms=4.5, alpha=0.45, mew=0,
@@ -97,7 +98,7 @@ def plot(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any]) 
         finals = [r for r in known if r.task.kind == "final"]
         for ours, colour, label in ((False, "#7a7a7a", "uniform, trained in full"),
                                     (True, "black", "search, trained in full")):  # fmt: skip
-            mine = [r for r in finals if (str(r.task.candidate) not in uniform) is ours]
+            mine = [r for r in finals if (r.task.candidate not in uniform) is ours]
             best = front(mine, lambda r: _row(r)["accuracy"], lambda r: _row(r)["lut"])
             axes.plot(*_points(mine), "*", color=colour, ms=10, mew=0, label=label)
             axes.step(*_points(best), where="post", color=colour, lw=1.2)
