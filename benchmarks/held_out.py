@@ -59,6 +59,8 @@ CYCLE_COLUMNS = (
     "network", "verilator", "latency_predicted", "latency_simulated", "ii_predicted",
     "ii_simulated", "vectors", "mismatches",
 )  # fmt: skip
+DRAWS = {1: 16}
+"""Seeds of `python -m benchmarks.drawn`, and how many networks each gave."""
 VECTORS = 24
 TARGETS: tuple[Target, ...] = ("xc7", "ecp5", "ice40", "gowin")
 LARGE = ("digits_w8a6", "digits_float", "jets_w6", "jets_w8", "mlp_jets", "mlp_large")
@@ -78,16 +80,13 @@ class Network:
     mhz: float | None = None
     fps: float | None = None
     unrolled: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = TARGETS
+    """Where it is measured."""
 
     @property
     def folder(self) -> Path:
         """Where its graph and its plan lie."""
         return FOLDER / self.name
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """Where it is measured."""
-        return TARGETS[:2] if self.name in LARGE else TARGETS
 
     def load(self) -> tuple[Graph, Plan]:
         """The graph and the plan as they are kept."""
@@ -347,9 +346,21 @@ def _folded() -> list[Network]:
     ]  # fmt: skip
 
 
+def drawn_name(seed: int, number: int) -> str:
+    """The name of a network of a draw."""
+    return f"drawn{seed}_{number:02d}"
+
+
+def drawn(seed: int) -> list[Network]:
+    """The networks of a draw, which are kept as files alone."""
+    names = [drawn_name(seed, number) for number in range(DRAWS[seed])]
+    return [Network(name, partial(load, FOLDER / name), targets=TARGETS[:2]) for name in names]
+
+
 def networks() -> list[Network]:
     """All of them, in the order in which they are measured."""
-    found = [*_trained(), *_random(), *_folded()]
+    found = [*_trained(), *_random(), *_folded(), *(one for seed in DRAWS for one in drawn(seed))]
+    found = [replace(one, targets=TARGETS[:2]) if one.name in LARGE else one for one in found]
     return sorted(found, key=lambda network: network.name in LARGE)
 
 

@@ -22,7 +22,16 @@ from bitwright.cost_model.vivado import measure_with_vivado
 from bitwright.inputs import Rows, random_vectors
 from bitwright.models.graph import Graph, Plan, Target, digest, evaluate, quantise, save
 from bitwright.models.graph.plan import is_wiring
-from bitwright.report import Accuracy, Cost, Cycles, Engine, Lowering, Report, write_json
+from bitwright.report import (
+    Accuracy,
+    Cost,
+    Cycles,
+    Engine,
+    Lowering,
+    Report,
+    clocks,
+    write_json,
+)
 from bitwright.rtl_tb import Design, bulk, emit
 from bitwright.versions import versions
 
@@ -120,7 +129,7 @@ def run(
         controls=controls,
         cycles=Cycles(estimated.latency, engines["rtl"].latency),
         ii=Cycles(estimated.ii, engines["rtl"].interval),
-        clock_mhz={"asked": plan.clock_mhz, "estimated": estimated.clock_mhz},
+        clock_mhz=clocks(plan, estimated),
         cost=cost(estimated, measured),
         seconds=steps.elapsed,
         steps=steps.seconds,

@@ -48,6 +48,9 @@ def hand_over(
     about = About(
         version=versions["bitwright"],
         clock_mhz=estimated.clock_mhz,
+        clock_note="by assumed delays"
+        if estimated.clock_band is None
+        else "by delays of modules that were routed",
         cost=_cost(estimated),
         cost_note="Estimated by bitwright's formulas, as Yosys would count before placement; nine "
         "of ten networks lie between the last two lines. The registers behind `s_axi` come on top. "

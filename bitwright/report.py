@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bitwright.models.files import replace_file
 
 if TYPE_CHECKING:
+    from bitwright.cost_model import Estimate
+    from bitwright.models.graph import Plan
     from bitwright.rtl_tb.bench import BenchResult
 
 RESOURCES = ("lut", "ff", "carry", "dsp", "bram")
@@ -167,6 +169,14 @@ class Report:
 def to_json(value: Any) -> str:
     """Dataclasses, mappings and paths as indented JSON."""
     return json.dumps(_plain(value), indent=1) + "\n"
+
+
+def clocks(plan: "Plan", estimated: "Estimate") -> dict[str, float]:
+    """MHz: asked for, estimated, and the band of that, where the delays were routed."""
+    found = {"asked": plan.clock_mhz, "estimated": estimated.clock_mhz}
+    if estimated.clock_band is not None:
+        found |= dict(zip(("low", "high"), estimated.clock_band, strict=True))
+    return found
 
 
 def write_json(value: Any, path: Path) -> None:

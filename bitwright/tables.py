@@ -24,6 +24,7 @@ from bitwright.report import (
     Lowering,
     Report,
     Resources,
+    clocks,
 )
 from bitwright.rtl_tb import Design
 from bitwright.rtl_tb.bench import BenchResult
@@ -87,13 +88,19 @@ def engines_table(
     return table
 
 
+def _clocks(mhz: Mapping[str, float]) -> str:
+    """The clock asked for and the one estimated, which has a band where its delays were routed."""
+    told = f"{mhz['asked']:.0f} MHz asked, {mhz['estimated']:.0f} MHz "
+    slow = mhz["estimated"] < mhz["asked"]
+    if "low" not in mhz:
+        return f"{told}by assumed delays{': it may not be met' if slow else ''}"
+    told += f"estimated ({mhz['low']:.0f} to {mhz['high']:.0f})"
+    return f"{told}: the clock asked for is not met" if slow else told
+
+
 def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
     """Resources of every layer: estimated, with its band, and measured where that was done."""
-    clock = f"{clock_mhz['asked']:.0f} MHz asked, {clock_mhz['estimated']:.0f} MHz estimated"
-    if "low" in clock_mhz:
-        clock += f" ({clock_mhz['low']:.0f} to {clock_mhz['high']:.0f})"
-    if clock_mhz["estimated"] < clock_mhz["asked"]:
-        clock += ": the clock asked for is not met"
+    clock = _clocks(clock_mhz)
     used = [r for r in RESOURCES if r in ("lut", "ff") or cost.estimated[r] or cost.measured.get(r)]
     unused = ", ".join(f"no {r.upper()}" for r in RESOURCES if r not in used)
     table = _table(f"cost on {cost.target}, {clock}", "layer")
@@ -134,9 +141,7 @@ def clock_table(reached: Mapping[str, float], paths: Mapping[str, str]) -> Rende
 
 def plan_table(plan: Plan, estimated: Estimate, cycles: Mapping[str, int]) -> RenderableType:
     """The engine of every layer, how long it works on one tensor, and what it costs."""
-    clock = f"{plan.clock_mhz:.0f} MHz asked, {estimated.clock_mhz:.0f} MHz estimated"
-    if estimated.clock_mhz < plan.clock_mhz:
-        clock += ": the clock asked for is not met"
+    clock = _clocks(clocks(plan, estimated))
     slowest = max(cycles.values())
     table = _table(
         f"plan for {plan.target}, {clock}\n"

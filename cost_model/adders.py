@@ -8,7 +8,7 @@ inverted or registered once only.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bitwright.cost_model.amounts import Amounts, LogicPath
+from bitwright.cost_model.amounts import Amounts, LogicPath, slowest_of
 from bitwright.cost_model.cost import Cost
 from bitwright.models.adders import AdderGraph, Output, Schedule, schedule
 from bitwright.models.graph import IntType, Target
@@ -88,14 +88,14 @@ def _constant(value: int, width: int) -> Bits:
 
 
 def adder_amounts(
-    graph: AdderGraph, target: Target, stages: int, output: IntType | None, levels_after: int = 0
+    graph: AdderGraph, target: Target, stages: int, output: IntType | None, tables_after: int = 0
 ) -> Amounts:
     """The cells of an adder graph with its pipeline registers.
 
     output: the type of the outputs, which are registered too; None where a requantiser follows,
-    which is `levels_after` levels of logic.
+    with `tables_after` behind one another: one level of logic more.
     """
-    made = schedule(graph, stages, levels_after)
+    made = schedule(graph, stages, int(output is None))
     widths = graph.widths(None if output is None else output.width)
     signed = [low < 0 for low in graph.low]
     stage_of = {i: stage for stage, values in made.adders.items() for i in values}
@@ -126,7 +126,9 @@ def adder_amounts(
         "registered": float(len(registered if target == "ice40" else differences)),
     }  # fmt: skip
     return Amounts(
-        Cost(ff=registers), logic, path=_path(graph, stage_of, widths, stages, levels_after, target)
+        Cost(ff=registers),
+        logic,
+        paths=_paths(graph, stage_of, widths, stages, tables_after, target),
     )
 
 
@@ -166,15 +168,15 @@ def _output(
     return net.sum(term, _constant(size, width), subtract)
 
 
-def _path(
+def _paths(
     graph: AdderGraph,
     stage_of: dict[int, int],
     widths: Sequence[int],
     stages: int,
-    levels_after: int,
+    tables_after: int,
     target: Target,
-) -> LogicPath:
-    """The most additions behind each other in one stage, the widest last one of those."""
+) -> tuple[LogicPath, ...]:
+    """The most additions behind each other in one stage, and what follows them at the end."""
     nothing = LogicPath()
     at = dict.fromkeys(range(graph.inputs), nothing)
     for i, adder in enumerate(graph.adders, start=graph.inputs):
@@ -195,9 +197,9 @@ def _path(
         last = stage_of.get(output.source, 1) == stages
         before = at[output.source] if last else nothing
         additions = before.additions + (not output.is_wire)
-        tables = before.tables + 2 * levels_after
+        tables = before.tables + tables_after
         paths.append(LogicPath(additions, tables, graph.output_width(output)))
-    return max(paths, key=_length)
+    return slowest_of(paths)
 
 
 def _length(path: LogicPath) -> tuple[float, int]:

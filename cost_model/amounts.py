@@ -1,12 +1,12 @@
-"""What a part of the hardware consists of, before any fitted number: cells, bits of logic, a path.
+"""What a part of the hardware consists of, before any fitted number: cells, bits of logic, paths.
 
 An `Amounts` says what is certain (flip-flops, memory and multiplier blocks, tables of memories) and
 how much of each kind of logic there is. The look-up tables and carry cells for one of each kind are
 fitted (`calibration.py`), a set for each device family.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field, replace
 
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.lookups import Tables
@@ -60,15 +60,46 @@ KINDS = (
 """Kinds of logic."""
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class LogicPath:
-    """The longest way between two registers: additions, tables, and the bits that a carry ripples
-    through. Of additions behind one another those of the last one: the others ripple meanwhile.
+    """A way between two registers.
+
+    additions, tables: behind one another. bits: that a carry ripples through; of additions behind
+    one another those of the last one, for the others ripple meanwhile. memories: 1 where it begins
+    in a memory block, whose clock-to-output is long. products: multiplier blocks. enabled: the
+    registers that its end enables, which lie far apart.
     """
 
     additions: int = 0
     tables: int = 0
     bits: int = 0
+    memories: int = 0
+    products: int = 0
+    enabled: int = 0
+
+    def then(self, other: "LogicPath") -> "LogicPath":
+        """This way, and behind it another one."""
+        return LogicPath(
+            self.additions + other.additions,
+            self.tables + other.tables,
+            other.bits if other.additions else self.bits,
+            self.memories + other.memories,
+            self.products + other.products,
+            self.enabled + other.enabled,
+        )
+
+    def within(self, other: "LogicPath") -> bool:
+        """Whether it cannot be slower than another one, whatever anything takes."""
+        return all(a <= b for a, b in zip(astuple(self), astuple(other), strict=True))
+
+
+def slowest_of(paths: Iterable[LogicPath]) -> tuple[LogicPath, ...]:
+    """The ways that may be the slowest, which delays decide: those within no other one."""
+    kept: list[LogicPath] = []
+    for path in dict.fromkeys(paths):
+        if not any(path.within(other) for other in kept):
+            kept = [other for other in kept if not other.within(path)] + [path]
+    return tuple(kept)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -79,7 +110,8 @@ class Amounts:
     logic: Mapping[str, float] = field(default_factory=dict)
     tables: tuple[Tables, ...] = ()
     """Truth tables and read-only memories that become look-up tables."""
-    path: LogicPath = LogicPath()
+    paths: tuple[LogicPath, ...] = ()
+    """Those that may be the slowest; without any, from register to register."""
 
     def __add__(self, other: "Amounts") -> "Amounts":
         logic = dict(self.logic)
@@ -89,5 +121,10 @@ class Amounts:
             self.known + other.known,
             logic,
             self.tables + other.tables,
-            max(self.path, other.path),
+            slowest_of((*self.paths, *other.paths)),
         )
+
+    def enabled(self) -> "Amounts":
+        """The same, its registers under one enable that a table makes."""
+        path = LogicPath(tables=1, enabled=self.known.ff)
+        return replace(self, paths=slowest_of((*self.paths, path)))

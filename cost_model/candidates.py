@@ -167,7 +167,7 @@ def _staged(
         here = replace(engine, stages=stages)
         part = node_amounts(graph, target, step, sweep, here, exact=False)
         cost = amounts_cost(part, target)
-        return here, cost, coefficients(target).delays.of(part.path, cost.lut)
+        return here, cost, coefficients(target).delays.slowest(part.paths, cost.lut)
 
     period = 1e3 / clock_mhz
     if built(1)[-1] <= period:

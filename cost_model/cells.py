@@ -1,13 +1,16 @@
 """What the streaming cells of the RTL library consist of: registers, memories, bits of logic."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from bitwright.cost_model.amounts import Amounts, LogicPath
+from bitwright.cost_model.amounts import Amounts, LogicPath, slowest_of
 from bitwright.cost_model.cost import Cost
+from bitwright.cost_model.formulas import table_levels
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
@@ -47,6 +50,16 @@ def ram(
     return Amounts(Cost(ff=stored + read), {"select": stored, "shift": depth})
 
 
+def reading(
+    target: Target, width: int, depth: int, *, written: bool, style: Style = "auto"
+) -> LogicPath:
+    """How a path begins that begins with a word of a memory with a registered read."""
+    made = memory(target, width, depth, written=written, registered=True, style=style)
+    if made.kind == "block":  # the register is in the block, in front of what selects
+        return LogicPath(memories=1, tables=bits(made.parts))
+    return LogicPath()
+
+
 def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> Amounts:
     """A memory of fixed words with a register behind it. words: (depth, numbers), of `width`."""
     depth, numbers = words.shape
@@ -54,7 +67,8 @@ def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> A
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
-    return Amounts(Cost(ff=len(columns)), tables=(replace(truth_tables(columns), stored=True),))
+    tables = (replace(truth_tables(columns), stored=True),)
+    return Amounts(Cost(ff=len(columns)), tables=tables, paths=_decoding(target, depth))
 
 
 def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
@@ -65,7 +79,13 @@ def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") 
         return Amounts(Cost(bram=made.cells, ff=bits(made.parts)), {"select": select})
     reads = np.full(width, bits(depth))
     parts = {k: np.full(width, math.ceil(depth / (1 << k))) for k in TABLE_INPUTS}
-    return Amounts(Cost(ff=width), tables=(Tables(reads, parts, width, stored=True),))
+    tables = (Tables(reads, parts, width, stored=True),)
+    return Amounts(Cost(ff=width), tables=tables, paths=_decoding(target, depth))
+
+
+def _decoding(target: Target, depth: int) -> tuple[LogicPath]:
+    """From an address to a word of a fixed memory that became logic."""
+    return (LogicPath(tables=table_levels(bits(depth), target)),)
 
 
 def stored_columns(words: IntArray, width: int) -> npt.NDArray[np.bool_]:
@@ -109,9 +129,22 @@ def window(target: Target, sweep: Sweep, width: int, addressed: bool) -> Amounts
         "masked": width * sweep.window.pads,
     }  # fmt: skip
     known = Cost(ff=accesses + passes + places + counted + changes + flags)
-    # Additions: what the end of a row changes is found out in three, everything else takes two.
-    path = LogicPath(3 if rows > 1 else 2)
-    return made + Amounts(known, logic, path=path) + ram(target, width, ring * row_words)
+    # What the end of a row changes is found out in three additions; a step of all loops moves on to
+    # the next place, which may wrap, in two; a place in a row and that of the row are an address.
+    paths = [LogicPath(2, 2, place), LogicPath(1, 0, place)]
+    if leisure:
+        paths.append(LogicPath(3, 1, span))
+    elif sweep.rows > 1:  # found out while the next place is
+        paths.append(LogicPath(3, 4, place))
+    return (
+        made + Amounts(known, logic, paths=slowest_of(paths)) + ram(target, width, ring * row_words)
+    )
+
+
+def seen(target: Target, sweep: Sweep, width: int) -> LogicPath:
+    """How a path begins that begins with what a bw_window shows."""
+    depth = sweep.ring_rows * sweep.columns * sweep.words
+    return reading(target, width, depth, written=True).then(LogicPath(tables=sweep.window.pads))
 
 
 def lines(target: Target, head: Lines, width: int) -> Amounts:
@@ -126,7 +159,7 @@ def lines(target: Target, head: Lines, width: int) -> Amounts:
         "window": 1, "loop": place, "row": row + column, "masked": taps * window.pads,
     }  # fmt: skip
     ff = place + row + column + 4 + width + taps + inside + bits(head.columns)
-    made = Amounts(Cost(ff=ff), logic, path=LogicPath(2))
+    made = Amounts(Cost(ff=ff), logic, paths=(LogicPath(2),))
     if kernel[0] == 1:
         return made
     return made + ram(target, (kernel[0] - 1) * width, head.columns, registered=True)
@@ -175,8 +208,13 @@ def products(
     acc_width: int,
     biased: int,
     signed: bool,
+    begins: Sequence[LogicPath],
 ) -> Amounts:
-    """A bw_matvec. biased: the different bits of the constants that sums begin with."""
+    """A bw_matvec.
+
+    biased: the different bits of the constants that sums begin with. begins: how the paths begin
+    that come from the inputs and from the weights.
+    """
     terms, weight_width, binary = made.terms, made.weight_bits, made.form == "binary"
     each, addend = lanes * terms, 2
     known, logic = Cost(), {}
@@ -206,12 +244,40 @@ def products(
     )  # a register behind a multiplier is in its block
     if inside and made.tree_levels == 0:
         summed = 0
+    is_block = known.dsp > 0
     known += Cost(ff=lanes * (acc_width + summed) + biased + 5)
     for place in made.cuts(stages):
         held = math.ceil(made.addends / (1 << place)) * (addend + place)
         known += Cost(ff=3 + (0 if inside and place == 0 else lanes * held))
-    path = LogicPath(max(made.longest(stages), 1), bits=addend + made.tree_levels)
-    return Amounts(known, logic, path=path)
+    product = LogicPath(products=1) if is_block else _product_path(made, in_width)
+    paths = _sum_paths([start.then(product) for start in begins], made, stages, addend, acc_width)
+    return Amounts(known, logic, paths=paths)
+
+
+def _product_path(made: Products, in_width: int) -> LogicPath:
+    """Through a product that is no block."""
+    match made.form:
+        case "binary":  # equal bits, three at a time
+            return LogicPath(tables=2)
+        case "inverted":  # in the tables of the first additions, where there are any
+            return LogicPath(tables=made.terms == 1)
+        case "negated":
+            return LogicPath(additions=1, tables=1, bits=in_width + 1)
+        case "multiplied":
+            return LogicPath(made.product_levels, 1, in_width + made.weight_bits)
+
+
+def _sum_paths(
+    begins: Sequence[LogicPath], made: Products, stages: int, addend: int, acc_width: int
+) -> tuple[LogicPath, ...]:
+    """Pieces of a tree of additions between its registers, and the accumulator behind it."""
+    places = [0, *made.cuts(stages), made.tree_levels]
+    pieces = [
+        LogicPath(additions=after - before, bits=addend + after)
+        for before, after in pairwise(places)
+    ]
+    first = [start.then(pieces[0]) for start in begins]
+    return slowest_of((*first, *pieces[1:], LogicPath(1, 1, acc_width)))
 
 
 def loader(width: int, depth: int, beats: int) -> Amounts:
@@ -227,10 +293,14 @@ def voters(width: int) -> Amounts:
     return Amounts(Cost(lut=width + math.ceil(width / 2)))
 
 
-def pool(lanes: int, in_width: int, out_width: int, largest: bool) -> Amounts:
-    """A bw_pool."""
+def pool(lanes: int, in_width: int, out_width: int, largest: bool, begin: LogicPath) -> Amounts:
+    """A bw_pool. begin: how a path begins that comes from the window."""
     width = lanes * (in_width if largest else out_width)
-    return Amounts(Cost(ff=width + 1), {"largest" if largest else "pooled": width})
+    path = LogicPath(1, 1, out_width)
+    if largest:  # tables compare two bits each, and then select
+        path = LogicPath(tables=math.ceil(in_width / 2) + 1)
+    logic = {"largest" if largest else "pooled": float(width)}
+    return Amounts(Cost(ff=width + 1), logic, paths=(begin.then(path),))
 
 
 def upsize(width: int, ratio: int) -> Amounts:

@@ -5,8 +5,8 @@ All of them are in data/calibration.json, which only `bitwright calibrate` write
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -18,26 +18,48 @@ from bitwright.cost_model.targets import SHARES, TABLES
 from bitwright.models.graph import Target
 
 FILE = resources.files("bitwright.cost_model") / "data" / "calibration.json"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Nanoseconds: from register to register, an addition, a bit of the last one's carry, a table,
-    and each doubling of a node's look-up tables, which are farther apart.
+    """Nanoseconds: from register to register; an addition, a bit of the last one's carry, a table;
+    from a memory block more than from a register; through a multiplier block. Wires grow with the
+    side of what they cross: enable is for the root of a thousand registers that are enabled, and
+    spread, at every step, for the root of a thousand look-up tables of the node. A table is a
+    quarter of a step, for it takes about a quarter of an addition's time.
     """
 
     register: float
     addition: float
     bit: float
     table: float
-    doubling: float
+    memory: float
+    product: float
+    enable: float
+    spread: float
 
     def of(self, path: LogicPath, luts: int) -> float:
         """The delay of a path in a node of so many look-up tables."""
-        spread = self.doubling * math.log2(max(luts, 1))
-        logic = path.additions * self.addition + path.bits * self.bit + path.tables * self.table
-        return self.register + logic + spread
+        return math.fsum(n * ns for n, ns in zip(terms(path, luts), astuple(self), strict=True))
+
+    def slowest(self, paths: Iterable[LogicPath], luts: int) -> float:
+        """That of the slowest path in a part of so many look-up tables."""
+        return max((self.of(path, luts) for path in paths), default=self.of(LogicPath(), luts))
+
+
+def terms(path: LogicPath, luts: int) -> tuple[float, ...]:
+    """How often each of `Delays` is in a path."""
+    return (
+        1,
+        path.additions,
+        path.bits,
+        path.tables,
+        path.memories,
+        path.products,
+        math.sqrt(path.enabled / 1000),
+        (1 + path.additions + path.tables / 4) * math.sqrt(luts / 1000),
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,26 +68,28 @@ class Coefficients:
 
     lut, carry: cells for one of each of KINDS. spread: for each kind of part and resource, the
     |ln(measured / estimated)| that nine of ten rows stayed within when they were not in the fit.
-    ranges: for each kind of part, what its features reached in the fit. clock_spread: as spread,
-    of routed clocks; None where nothing was routed.
+    ranges: for each kind of part, what its features reached in the fit. clock_away: for each kind,
+    ln(routed / estimated) of the periods of modules that were not in the fit, sorted; nothing where
+    nothing was routed.
     """
 
     lut: Mapping[str, float]
     carry: Mapping[str, float]
     delays: Delays
-    clock_spread: float | None
+    clock_away: Mapping[str, tuple[float, ...]]
     spread: Mapping[str, Mapping[str, float]]
     ranges: Mapping[str, Mapping[str, tuple[float, float]]]
 
 
 def from_json(fields: Mapping[str, Any]) -> Coefficients:
     """The numbers of one target, as they are in the file."""
-    clock = fields["clock_spread"]
     return Coefficients(
         lut={kind: float(fields["lut"].get(kind, 0)) for kind in KINDS},
         carry={kind: float(fields["carry"].get(kind, 0)) for kind in KINDS},
         delays=Delays(**{name: float(ns) for name, ns in fields["delays"].items()}),
-        clock_spread=None if clock is None else float(clock),
+        clock_away={
+            part: tuple(float(one) for one in each) for part, each in fields["clock_away"].items()
+        },
         spread=fields["spread"],
         ranges={
             part: {name: (float(low), float(high)) for name, (low, high) in each.items()}
@@ -82,7 +106,7 @@ def coefficients(target: Target) -> Coefficients:
     if target in SHARES:  # the same cells, of another process
         own = numbers[target]
         return Coefficients(
-            made.lut, made.carry, Delays(**own["delays"]), None, made.spread, made.ranges
+            made.lut, made.carry, Delays(**own["delays"]), {}, made.spread, made.ranges
         )
     return made
 

@@ -63,7 +63,8 @@ class Estimate:
     latency: clock cycles from the edge that takes a vector in to the edge that can take it out.
     ii: initiation interval, cycles between two vectors. Both are exact. clock_mhz: the fastest
     clock that the slowest node is expected to reach. low, high: each node's band, which nine of ten
-    such nodes stay within. clock_spread: of the band of the clock, None where none was ever routed.
+    such nodes stay within. clock_band: the slowest and the fastest clock in MHz, None where nothing
+    was ever routed, so that delays are assumed.
     extrapolating: what of the network is beyond everything that the numbers were fitted to.
     """
 
@@ -74,7 +75,7 @@ class Estimate:
     clock_mhz: float
     low: Mapping[str, Cost] = field(default_factory=dict)
     high: Mapping[str, Cost] = field(default_factory=dict)
-    clock_spread: float | None = None
+    clock_band: tuple[float, float] | None = None
     extrapolating: tuple[str, ...] = ()
 
     @property
@@ -98,14 +99,6 @@ class Estimate:
                 counts[resource] = max(centre + sign * round(width), 0)
             ends.append(Cost(**counts))
         return ends[0], ends[1]
-
-    @property
-    def clock_band(self) -> tuple[float, float] | None:
-        """The slowest and the fastest clock in MHz; None where none was ever routed."""
-        if self.clock_spread is None:
-            return None
-        factor = math.exp(self.clock_spread)
-        return self.clock_mhz / factor, self.clock_mhz * factor
 
     @property
     def latency_ns(self) -> float:

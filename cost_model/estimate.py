@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bitwright.cost_model.bands import extrapolating, node_bands
+from bitwright.cost_model.bands import clock_band, extrapolating, node_bands
 from bitwright.cost_model.cells import voters
 from bitwright.cost_model.coefficients import amounts_cost, coefficients
 from bitwright.cost_model.cost import Cost, Estimate
@@ -56,19 +56,20 @@ def _three_times(graph: Graph, once: Estimate) -> Estimate:
 def _estimate(plan: Plan, made: dict[str, Part], found: Cycles) -> Estimate:
     numbers = coefficients(plan.target)
     nodes = {name: amounts_cost(part.amounts, plan.target) for name, part in made.items()}
-    slowest = max(
-        numbers.delays.of(part.amounts.path, nodes[name].lut) for name, part in made.items()
-    )
+    periods = {
+        name: numbers.delays.slowest(part.amounts.paths, nodes[name].lut)
+        for name, part in made.items()
+    }
     low, high = node_bands(made, nodes, numbers)
     return Estimate(
         target=plan.target,
         nodes=nodes,
         latency=found.latency,
         ii=found.interval,
-        clock_mhz=1e3 / slowest,
+        clock_mhz=1e3 / max(periods.values()),
         low=low,
         high=high,
-        clock_spread=numbers.clock_spread,
+        clock_band=clock_band(made, periods, numbers),
         extrapolating=extrapolating(made, numbers),
     )
 
@@ -97,21 +98,21 @@ def stage_options(graph: Graph, node: Node, target: Target) -> tuple[int, ...]:
     """Numbers of pipeline stages of a node, from one to where more cannot be faster."""
     if is_wiring(node):
         return (0,)
-    return tuple(range(1, _most_stages(features(graph, node)) + 1))
+    return tuple(range(1, _most_stages(features(graph, node), target) + 1))
 
 
-def _most_stages(f: Features) -> int:
+def _most_stages(f: Features, target: Target) -> int:
     if isinstance(f, Steps | Tables | Addition | Contest):
         return 1
-    return min(depth(f).additions + 1, MAX_STAGES)
+    return min(depth(f, target).additions + 1, MAX_STAGES)
 
 
 def _stages(f: Features, period_ns: float, target: Target) -> int:
     """The fewest stages that meet the period, else the fewest that are as fast as any."""
     numbers = coefficients(target)
     times = {}
-    for stages in range(1, _most_stages(f) + 1):
+    for stages in range(1, _most_stages(f, target) + 1):
         made = amounts(f, stages, target)
-        times[stages] = numbers.delays.of(made.path, amounts_cost(made, target).lut)
+        times[stages] = numbers.delays.slowest(made.paths, amounts_cost(made, target).lut)
     fastest = min(times.values())
     return min(stages for stages, ns in times.items() if ns <= max(period_ns, fastest))

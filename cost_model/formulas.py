@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from typing_extensions import assert_never
 
-from bitwright.cost_model.amounts import Amounts, LogicPath
+from bitwright.cost_model.amounts import Amounts, LogicPath, slowest_of
 from bitwright.cost_model.blocks import Blocks
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import (
@@ -37,6 +37,7 @@ _SHARING, _BY_OUTPUTS, _BY_DENSITY, _BY_INPUTS = 0.359, 0.316, 1.19, 0.182
 
 
 _SHORT = 4  # bits of comparisons and additions that are tables
+_FEW = 6  # signals that decide in a table and the multiplexers beside it
 
 
 def shared_additions(s: Sum) -> float:
@@ -116,22 +117,25 @@ class Depth:
     tables: int
 
 
-def depth(f: Features) -> Depth:
+def depth(f: Features, target: Target) -> Depth:
     """How deep a node's logic is, input register to output register, without any cut inside."""
     match f:
         case Sum():
             return Depth(sum_levels(f), 0)
         case Steps():
-            # Few signals decide in a table or two; otherwise a chain of tables compares, and a
-            # table a bit of the output selects.
-            width, levels = int(f.input_width.max(initial=1)), f.levels.max(initial=1)
-            if f.signals.min(axis=1).max(initial=0) <= _SHORT + 2:
-                return Depth(0, 1 + math.ceil(math.log(max(width, 2), 4)))
-            return Depth(0, math.ceil(width / 3) + math.ceil(math.log2(levels + 1)))
+            # Few signals decide in a table or two; otherwise a chain of tables compares, and
+            # what it finds is counted.
+            width, levels = int(f.input_width.max(initial=1)), int(f.levels.max(initial=1))
+            deciding = 1 + math.ceil(math.log(max(width, 2), 4))
+            if f.signals.min(axis=1).max(initial=0) <= _FEW:
+                return Depth(0, deciding)
+            if f.signals[:, :5].min(axis=1).max(initial=0) <= _FEW + 1:  # or a bit more
+                return Depth(0, deciding + 1)
+            return Depth(0, math.ceil(width / 3) + counting_tables(levels))
         case Rescale():
-            return Depth(_rescale_levels(f), 2 + bool(f.tie_bits.any()))
+            return Depth(_rescale_levels(f), rounding_tables(f))
         case Tables():
-            return Depth(0, math.ceil(math.log(max(f.reads.max(initial=1), 2), 4)))
+            return Depth(0, table_levels(int(f.reads.max(initial=1)), target))
         case Wires():
             return Depth(0, 0)
         case Addition():
@@ -141,6 +145,28 @@ def depth(f: Features) -> Depth:
             return Depth(levels, levels)  # a comparison, and what it selects, a level
         case _:
             assert_never(f)
+
+
+def counting_tables(levels: int) -> int:
+    """Selections behind one another in the count of a thermometer code of so many levels.
+
+    Each bit of the count selects by all the bits above it, and they by those above them.
+    """
+    bits = levels.bit_length()
+    return bits * (bits - 1) // 2
+
+
+def rounding_tables(f: Rescale) -> int:
+    """Tables behind a requantiser's additions: a tie is found, and what saturates."""
+    return 1 + bool(f.upper_bits.any()) + bool(f.tie_bits.any())
+
+
+def table_levels(reads: int, target: Target) -> int:
+    """Tables and multiplexers behind one another in a truth table of so many inputs.
+
+    Multiplexers beside the tables select by the inputs beyond a table's, one level each.
+    """
+    return 1 + max(reads - TABLES[target].inputs, 0)
 
 
 def cuts(f: Features, stages: int) -> list[float]:
@@ -161,23 +187,23 @@ def cuts(f: Features, stages: int) -> list[float]:
     return [levels * stage // stages for stage in range(1, stages)]
 
 
-def longest_path(f: Features, stages: int) -> LogicPath:
+def paths(f: Features, stages: int, target: Target) -> tuple[LogicPath, ...]:
     """The slowest stage: the most additions, or the last ones and the tables behind them."""
-    whole = depth(f)
+    whole = depth(f, target)
     if isinstance(f, Contest):
         # A level compares, and then selects. Short comparisons are no carry chains.
         levels = whole.additions
         chained = f.width > _SHORT
-        return LogicPath(2 * levels * chained, 2 * levels * (not chained), levels * f.width)
+        return (LogicPath(2 * levels * chained, 2 * levels * (not chained), levels * f.width),)
     if not isinstance(f, Sum | Rescale):
-        return LogicPath(whole.additions, whole.tables, _sum_bits(f))
+        return (LogicPath(whole.additions, whole.tables, _sum_bits(f)),)
     # The same split as the cuts; what follows the last cut includes the tables.
     ends = [0.0, *cuts(f, stages)]
     last = whole.additions - ends[-1]
     inner = max((b - a for a, b in pairwise(ends)), default=0.0)
-    if inner > last + whole.tables / 2:
-        return LogicPath(math.ceil(inner), 0, _sum_bits(f))
-    return LogicPath(math.ceil(last), whole.tables, _sum_bits(f))
+    bits = _sum_bits(f)
+    ends_here = LogicPath(math.ceil(last), whole.tables, bits)
+    return slowest_of((LogicPath(math.ceil(inner), 0, bits), ends_here))
 
 
 def _sum_bits(f: Features) -> int:
@@ -203,6 +229,12 @@ def control(stages: int, streamed: bool = False) -> Amounts:
     if streamed:
         return Amounts(Cost(ff=stages), {"reset": 1})
     return Amounts(Cost(ff=2 * stages), {"handshake": 1})  # a valid and a last bit a stage
+
+
+def piped(made: Amounts, stages: int, streamed: bool) -> Amounts:
+    """A node's logic with its pipeline's control, which enables all registers at once."""
+    whole = control(stages, streamed) + made
+    return whole if streamed else whole.enabled()
 
 
 def amounts(f: Features, stages: int, target: Target, streamed: bool = False) -> Amounts:
@@ -234,8 +266,8 @@ def amounts(f: Features, stages: int, target: Target, streamed: bool = False) ->
         case _:
             assert_never(f)
     known = Cost(ff=f.output_bits + round(inside))
-    made = Amounts(known, logic, tables, longest_path(f, stages))
-    return control(stages, streamed) + made
+    made = Amounts(known, logic, tables, paths(f, stages, target))
+    return piped(made, stages, streamed)
 
 
 def rounding_logic(f: Rescale) -> dict[str, float]:

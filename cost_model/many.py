@@ -81,7 +81,7 @@ class PlanTable:
                     _array(high[node.name]) - _array(cost),
                 ]
                 rows.append(np.concatenate([_array(cost), *away, *(a * a for a in away), [count]]))
-                periods.append(numbers.delays.of(part.amounts.path, cost.lut))
+                periods.append(numbers.delays.slowest(part.amounts.paths, cost.lut))
             self._rows.append(np.array(rows))
             self._periods.append(np.array(periods))
 

@@ -54,9 +54,12 @@ def clocks(rows: Iterable[ClockRow], counted: Iterable[Row] = ()) -> list[Clock]
     found = []
     for (name, target), mhz in by_point.items():
         point = _point(name)
-        part = parts(point.graph(), point.plan(target), solved=True)[NODE]
-        size = luts.get((name, target)) or amounts_cost(part.amounts, target).lut
-        found.append(Clock(name, target, part.amounts.path, size, harmonic_mean(mhz)))
+        graph, plan = point.graph(), point.plan(target)
+        views = [parts(graph, plan, solved=True), parts(graph, plan)]
+        for solved, part in zip((True, False), _distinct(views, NODE), strict=False):
+            size = luts.get((name, target)) or amounts_cost(part.amounts, target).lut
+            paths = part.amounts.paths
+            found.append(Clock(name, target, part.kind, paths, size, harmonic_mean(mhz), solved))
     return found
 
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from bitwright.cost_model import cells
-from bitwright.cost_model.amounts import Amounts
+from bitwright.cost_model.amounts import Amounts, LogicPath, slowest_of
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import half
+from bitwright.cost_model.formulas import counting_tables
 from bitwright.cost_model.unrolled import unrolled_amounts
 from bitwright.models.graph import (
     Conv2d,
@@ -98,9 +99,9 @@ def node_amounts(
             return product(op, sweep, step, *types, engine, target, exact)
         assert isinstance(op, MaxPool | SumPool)
         view = cells.window(target, sweep, step.takes * source.type.width, addressed=False)
-        largest = isinstance(op, MaxPool)
+        begin = cells.seen(target, sweep, step.takes * source.type.width)
         widths = source.type.width, node.output.type.width
-        return view + cells.pool(step.makes, *widths, largest)
+        return view + cells.pool(step.makes, *widths, isinstance(op, MaxPool), begin)
     reach, made = graph.intervals[source.name], graph.intervals[node.name]
     lanes = step.takes
     if isinstance(op, Conv2d):
@@ -175,8 +176,12 @@ def product(
         constants = len(cells.stored_columns(bias, made.width))
         found += _late_pass(sweep, engine)
     form = products(op, kind, simd, loadable=False)
+    begins = (
+        cells.seen(target, sweep, step.takes * kind.width),
+        cells.reading(target, word, depth, written=False, style=style),
+    )
     return found + cells.products(
-        target, pe, form, engine.stages, kind.width, made.width, constants, kind.signed
+        target, pe, form, engine.stages, kind.width, made.width, constants, kind.signed, begins
     )
 
 
@@ -206,13 +211,19 @@ def _loadable(
         found += cells.ram(target, word, depth, style=style)
         found += cells.loader(word, depth, load_beats)
     form = products(op, kind, simd, loadable=True)
+    word, depth = pe * simd * width, sweep.passes * sweep.accesses
+    begins = (
+        cells.seen(target, sweep, step.takes * kind.width),
+        cells.reading(target, word, depth, written=True, style=engine.memory),
+    )
     return (
         found
         + _late_pass(sweep, engine)
         + cells.products(
-            target, pe, form, engine.stages, kind.width, made.width, pe * made.width, kind.signed
+            target, pe, form, engine.stages, kind.width, made.width, pe * made.width, kind.signed,
+            begins,
         )
-    )
+    )  # fmt: skip
 
 
 def weight_words(op: Dense | Conv2d, sweep: Sweep, pe: int, simd: int) -> IntArray:
@@ -247,7 +258,8 @@ def from_memory(
     steps = channels // lanes
     counter = Amounts(Cost(ff=cells.bits(steps)), {"loop": cells.bits(steps)})
     if isinstance(op, Lookup):
-        found = counter + Amounts(Cost(ff=lanes * made.width + 2))
+        table = cells.reading(target, made.width, op.table[::lanes].size, written=False)
+        found = counter + Amounts(Cost(ff=lanes * made.width + 2), paths=(table,))
         for lane in range(lanes):
             found += rom(op.table[lane::lanes].reshape(-1, 1), made.width)
         return found
@@ -264,7 +276,10 @@ def from_memory(
             "select": float(lanes * levels), "sum": float(lanes * made.width),
         }  # fmt: skip
         ff = lanes * (kind.width + made.width) + 2
-        return found + Amounts(Cost(ff=ff), logic)
+        # Comparisons with variables are carry chains; then a count, and a base that is added to it.
+        begin = cells.reading(target, lanes * levels * (kind.width + 1), steps, written=False)
+        path = begin.then(LogicPath(1, counting_tables(levels) + 2, kind.width + 1))
+        return found + Amounts(Cost(ff=ff), logic, paths=(path,))
     bias = op.bias + half(op)
     factor, constant = _signed_width(op.multiplier), _signed_width(bias)
     summed = max(kind.width + factor, constant) + 1
@@ -273,6 +288,8 @@ def from_memory(
     logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
     known = Cost(ff=lanes * made.width + 3)
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
+    begin = cells.reading(target, lanes * factor, steps, written=False)
+    rounded = LogicPath(1, 3, summed)
     if cells.is_block_product(target, kind.width, factor):
         known += Cost(
             dsp=lanes * cells.multiplier_blocks(target, kind.width + (not kind.signed), factor)
@@ -282,7 +299,10 @@ def from_memory(
     else:
         known += Cost(ff=lanes * (2 * kind.width + factor))
         logic["product"] = float(lanes * kind.width * factor)
-    return found + Amounts(known, logic)
+    product = LogicPath(products=1)
+    if not known.dsp:
+        product = LogicPath(cells.bits(factor), 1, kind.width + factor)
+    return found + Amounts(known, logic, paths=slowest_of((begin.then(product), rounded)))
 
 
 def _signed_width(values: IntArray) -> int:

@@ -121,6 +121,26 @@ def threshold(rng: np.random.Generator) -> Point | None:
     return point if fits else None
 
 
+def fine_threshold(rng: np.random.Generator) -> Point | None:
+    """Many steps: outputs of five and six bits."""
+    kind, made = _type(rng, 8, 15, 0.8), u(int(rng.integers(5, 7)))
+    channels, even = _log(rng, 2, 16), bool(rng.random() < 0.2)
+    point = Point("threshold", (channels,), kind, _stages(rng, 2), made=made, even=even)
+    return point if channels * made.max * kind.width <= 5000 else None
+
+
+def wide(rng: np.random.Generator) -> Point | None:
+    """A large layer of few bits, with thousands of registers under one enable."""
+    return _small(
+        Point(
+            "dense", (_log(rng, 24, 96),), _type(rng, 2, 5), _stages(rng, 6), _log(rng, 16, 48),
+            bits=int(rng.integers(2, 5)), percent=int(_one(rng, (20, 30, 40, 50, 60, 80))),
+            biased=bool(rng.random() < 0.5),
+        ),
+        1500, 3500,
+    )  # fmt: skip
+
+
 def requantize(rng: np.random.Generator) -> Point | None:
     """A multiplication, a sum, rounding to even and saturation."""
     kind, made = _type(rng, 4, 18, 0.8), _type(rng, 2, 8)
@@ -150,13 +170,13 @@ def _stages(rng: np.random.Generator, most: int) -> Unrolled:
     return Unrolled(int(rng.integers(1, most + 1)))
 
 
-def _small(point: Point) -> Point | None:
-    """The point if it has some 20 to 1,200 look-up tables."""
+def _small(point: Point, least: int = 20, most: int = 1200) -> Point | None:
+    """The point if it has about so many look-up tables."""
     inputs = point.shape[0]
     digits = max((point.entry_bits or point.bits) / 3.2, 1.0)
     width = point.kind.width + 1 + math.log2(inputs) / 2
     guess = inputs * point.outputs * point.percent / 100 * digits * width / 3 / point.copies
-    return point if 20 <= guess <= 1200 else None
+    return point if least <= guess <= most else None
 
 
 # ----- folded: hardware used again and again, between streams -------------------------------------
@@ -295,7 +315,7 @@ def _arranged(rng: np.random.Generator, point: Point) -> Point:
 
 UNROLLED: tuple[tuple[Draw, int], ...] = (
     (dense, 84), (identity, 8), (binary, 18), (codebook, 14), (threshold, 26), (requantize, 24),
-    (lookup, 14), (argmax, 8),
+    (lookup, 14), (argmax, 8), (fine_threshold, 12), (wide, 4),
 )  # fmt: skip
 FOLDED: tuple[tuple[Draw, int], ...] = (
     (folded_dense, 22), (folded_conv, 26), (depthwise, 8), (pool, 12), (folded_threshold, 10),

@@ -9,7 +9,7 @@ from bitwright.cost_model.adders import adder_amounts
 from bitwright.cost_model.amounts import Amounts
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.features import Rescale, features_of, half
-from bitwright.cost_model.formulas import amounts, control, rounding_logic
+from bitwright.cost_model.formulas import amounts, piped, rounding_logic, rounding_tables
 from bitwright.models.adders import AdderGraph, solve
 from bitwright.models.graph import (
     Dense,
@@ -47,14 +47,14 @@ def unrolled_amounts(
     if solved and isinstance(op, Dense):
         graph = _solved(decode(op.weights), op.bias, x)
         found = adder_amounts(graph, target, stages, node.output.type)
-        return control(stages, streamed) + found
+        return piped(found, stages, streamed)
     f = features_of(node, source, x, y, elements)
     if solved and isinstance(op, Requantize):
         assert isinstance(f, Rescale)
         graph = _solved(np.diag(op.multiplier), op.bias + half(op), x)
-        found = adder_amounts(graph, target, stages, None, levels_after=1)
+        found = adder_amounts(graph, target, stages, None, tables_after=rounding_tables(f))
         rounding = Amounts(Cost(ff=f.output_bits), rounding_logic(f))
-        return control(stages, streamed) + found + rounding
+        return piped(found + rounding, stages, streamed)
     return amounts(f, stages, target, streamed)
 
 

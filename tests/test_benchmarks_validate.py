@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from benchmarks.held_out import networks, shared_layers
+from benchmarks.held_out import DRAWS, networks, shared_layers
+from benchmarks.held_out import drawn as drawn_networks
 from benchmarks.validate import CSV, JSON, errors
 from bitwright.cost_model.observed import clocks
 from bitwright.cost_model.rows import DATA, read_clocks, read_rows
@@ -51,6 +52,31 @@ def test_what_is_published_is_what_the_rows_say() -> None:
         assert again["median_error"] == pytest.approx(content[target]["lut"]["median_error"])
         inside = [int(r["lut_low"]) <= int(r["lut_measured"]) <= int(r["lut_high"]) for r in mine]
         assert sum(inside) / len(inside) == pytest.approx(content[target]["lut"]["band_coverage"])
+
+
+def test_the_published_clocks_are_the_routed_ones() -> None:
+    """Each network's slowest layer, the error, and the share in the band, from the rows again."""
+    content = json.loads(JSON.read_text())
+    with CSV.open(newline="") as lines:
+        rows = [r for r in csv.DictReader(lines) if r["target"] == "ecp5" and r["mhz_measured"]]
+    routed: dict[str, float] = {}
+    for clock in read_clocks(DATA / "clocks.csv"):
+        network, _, node = clock.name.partition("/")
+        if node and clock.target == "ecp5":
+            routed[network] = min(routed.get(network, math.inf), clock.mhz)
+    drawn = {network.name for seed in DRAWS for network in drawn_networks(seed)}
+    for part, mine in (
+        (content, rows),
+        (content["drawn"], [row for row in rows if row["network"] in drawn]),
+    ):
+        published = part["ecp5"]["clock"]
+        assert published["networks"] == len(mine) >= 10
+        pairs = [(float(r["mhz_estimated"]), float(r["mhz_measured"])) for r in mine]
+        assert [p[1] for p in pairs] == [pytest.approx(routed[r["network"]], abs=0.1) for r in mine]
+        assert errors(pairs)["median_error"] == pytest.approx(published["median_error"], abs=0.002)
+        inside = [float(r["mhz_low"]) <= p[1] <= float(r["mhz_high"])
+                  for r, p in zip(mine, pairs, strict=True)]  # fmt: skip
+        assert sum(inside) / len(inside) == pytest.approx(published["band_coverage"], abs=0.03)
 
 
 def test_the_documentation_has_the_published_figures(root) -> None:  # type: ignore[no-untyped-def]

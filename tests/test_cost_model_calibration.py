@@ -20,7 +20,14 @@ from bitwright.cost_model.calibration import (
     to_json,
     write,
 )
-from bitwright.cost_model.coefficients import FILE, VERSION, amounts_cost, coefficients, from_json
+from bitwright.cost_model.coefficients import (
+    FILE,
+    VERSION,
+    Delays,
+    amounts_cost,
+    coefficients,
+    from_json,
+)
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.observed import observations
 from bitwright.cost_model.parts import Part
@@ -76,16 +83,21 @@ def test_too_few_rows() -> None:
 
 def test_delays_are_found_again() -> None:
     dice = np.random.default_rng(1)
-    clocks = []
+    delays, clocks = Delays(2.0, 1.5, 0.05, 0.5, 6.0, 0, 0, 0), []
     for i in range(60):
-        path = LogicPath(*(int(n) for n in dice.integers(0, 6, 2)), int(dice.integers(0, 30)))
-        ns = 2.0 + 1.5 * path.additions + 0.5 * path.tables + 0.05 * path.bits
-        clocks.append(Clock(f"p{i}", "ecp5", path, int(dice.integers(20, 900)), 1e3 / ns))
-    delays, pairs = fitted_delays("ecp5", clocks)
-    assert delays.addition == pytest.approx(1.5, rel=0.1)
-    assert delays.table == pytest.approx(0.5, rel=0.2)
-    found = error(pairs)
-    assert found is not None and found.rows == 60 and found.median < 0.03
+        logic = LogicPath(*(int(n) for n in dice.integers(0, 6, 2)), int(dice.integers(0, 30)))
+        memory = LogicPath(memories=1, tables=int(dice.integers(0, 4)))
+        luts = int(dice.integers(20, 900))
+        ns = max(delays.of(path, luts) for path in (logic, memory))
+        clocks.append(Clock(f"p{i}", "ecp5", "some", (logic, memory), luts, 1e3 / ns))
+    found, pairs = fitted_delays("ecp5", clocks)
+    # whichever path was the slowest: no row tells which
+    assert found.addition == pytest.approx(1.5, rel=0.05)
+    assert found.table == pytest.approx(0.5, rel=0.1)
+    assert found.memory == pytest.approx(6.0, rel=0.05)
+    assert fitted_delays("ecp5", clocks[::-1])[0] == found
+    away = error([(mhz, clock.mhz) for clock, mhz in pairs])
+    assert away is not None and away.rows == 60 and away.median < 0.03
     assert fitted_delays("xc7", clocks[: FOLDS - 1]) == (ASSUMED["xc7"], [])
 
 

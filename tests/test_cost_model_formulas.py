@@ -16,7 +16,7 @@ from bitwright.cost_model.formulas import (
     amounts,
     cuts,
     depth,
-    longest_path,
+    paths,
     shared_additions,
     step_logic,
     sum_cut_bits,
@@ -33,7 +33,7 @@ def node_cost(f: Features, stages: int, target: Target) -> Cost:
 
 
 def delay(f: Features, stages: int, target: Target) -> float:
-    return coefficients(target).delays.of(longest_path(f, stages), 500)
+    return coefficients(target).delays.slowest(paths(f, stages, target), 500)
 
 
 LAYER = Sum(
@@ -177,10 +177,13 @@ def test_thresholds_take_the_smaller_form() -> None:
 
 
 def test_a_lookup_has_one_stage_of_logic() -> None:
-    assert depth(lookup((4, 1, 1))).tables == 1 and depth(lookup((8, 16, 4))).tables == 2
+    assert depth(lookup((4, 1, 1)), "ecp5").tables == 1
+    # every input beyond those of a table selects between two of half as many
+    assert depth(lookup((8, 16, 4)), "ecp5").tables == 5
+    assert depth(lookup((8, 16, 4)), "xc7").tables == 3
     assert cuts(lookup((8, 16, 4)), 3) == []
-    assert longest_path(lookup((8, 16, 4)), 1) == longest_path(lookup((8, 16, 4)), 3)
-    assert longest_path(Wires(), 0) == LogicPath()
+    assert paths(lookup((8, 16, 4)), 1, "xc7") == paths(lookup((8, 16, 4)), 3, "xc7")
+    assert paths(Wires(), 0, "xc7") == (LogicPath(),)
 
 
 def test_levels_and_cuts() -> None:
@@ -189,7 +192,7 @@ def test_levels_and_cuts() -> None:
     assert sum_levels(replace(NOTHING, most=9, separate=8, constant_bits=9)) == 5
     assert cuts(LAYER, 1) == [] and cuts(LAYER, 3) == [2, 4]
     assert cuts(steps(8, 3, 9, 8, 2), 3) == []
-    assert depth(steps(8, 3, 9, 8, 2)).additions == 0
+    assert depth(steps(8, 3, 9, 8, 2), "xc7").additions == 0
     # before any addition the inputs, at last a sum a column, in between more than either
     bits = [sum_cut_bits(LAYER, level) for level in range(sum_levels(LAYER) + 1)]
     assert bits[0] == 16 * 6 and bits[-1] == pytest.approx(32 * 12, rel=0.15)
@@ -199,7 +202,7 @@ def test_levels_and_cuts() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_stages_shorten_the_path(target: Target) -> None:
-    paths = [delay(LAYER, stages, target) for stages in range(1, 9)]
-    assert paths == sorted(paths, reverse=True) and paths[0] > paths[-1]
-    assert longest_path(LAYER, 8).additions == 1
+    times = [delay(LAYER, stages, target) for stages in range(1, 9)]
+    assert times == sorted(times, reverse=True) and times[0] > times[-1]
+    assert [path.additions for path in paths(LAYER, 8, target)] == [1]
     assert delay(steps(8, 3, 9, 8, 2), 1, target) == delay(steps(8, 3, 9, 8, 2), 4, target)

@@ -80,7 +80,7 @@ def test_no_single_layer_can_be_cheaper_at_the_rate() -> None:
 def test_sums_have_the_fewest_registers_that_meet_the_clock() -> None:
     graph = random_mlp((128, 64, 10), (4, 4), (4, 4))
     chosen = {}
-    for clock in (20.0, 150.0, 250.0):
+    for clock in (20.0, 100.0, 150.0):
         plan = find_plan(graph, "xc7", clock, target_fps=clock * 1e6 / 300)
         assert estimate(graph, plan).clock_mhz >= clock
         for node, engine in plan.engines.items():
@@ -89,7 +89,7 @@ def test_sums_have_the_fewest_registers_that_meet_the_clock() -> None:
                 slower = estimate(graph, replace(plan, engines={**plan.engines, node: fewer}))
                 assert slower.clock_mhz < clock, (node, engine)
         chosen[clock] = max(e.stages for e in plan.engines.values())
-    assert chosen[20.0] == 1 < chosen[150.0] < chosen[250.0]
+    assert chosen[20.0] == 1 < chosen[100.0] < chosen[150.0]
 
 
 def test_a_budget_gives_the_fastest_plan_in_it() -> None:

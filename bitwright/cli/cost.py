@@ -43,17 +43,16 @@ def estimate(
     from bitwright.cost_model import estimate as estimate_cost
     from bitwright.flow import cost
     from bitwright.models.graph import load
+    from bitwright.report import clocks
     from bitwright.tables import cost_table
 
     known = load(graph)
     planned = plan_of(known, plan, target, clock)
     estimated = estimate_cost(known, planned, solved=not fast)
     both = cost(estimated)
-    clocks = {"asked": planned.clock_mhz, "estimated": estimated.clock_mhz}
-    if estimated.clock_band is not None:
-        clocks |= dict(zip(("low", "high"), estimated.clock_band, strict=True))
-    result = {"cost": both, "latency": estimated.latency, "ii": estimated.ii, "clock_mhz": clocks}
-    show(result, as_json, cost_table(both, clocks))
+    mhz = clocks(planned, estimated)
+    result = {"cost": both, "latency": estimated.latency, "ii": estimated.ii, "clock_mhz": mhz}
+    show(result, as_json, cost_table(both, mhz))
 
 
 def synth(
@@ -88,6 +87,7 @@ def synth(
     from bitwright.flow import cost, measure_design, route_design
     from bitwright.models.errors import InputError
     from bitwright.models.graph import load
+    from bitwright.report import clocks
     from bitwright.tables import clock_table, cost_table
 
     known = load(graph)
@@ -112,11 +112,11 @@ def synth(
             reached = {node: found.mhz for node, found in routes.items()}
             paths = {node: str(found) for node, found in routes.items()}
     both = cost(estimated, measured)
-    clocks = {"asked": planned.clock_mhz, "estimated": estimated.clock_mhz}
-    result = {"cost": both, "clock_mhz": clocks, "tool": measured.tool}
-    tables = [cost_table(both, clocks)]
+    mhz = clocks(planned, estimated)
+    result = {"cost": both, "clock_mhz": mhz, "tool": measured.tool}
+    tables = [cost_table(both, mhz)]
     if reached:
-        clocks["routed"] = min(reached.values())
+        mhz["routed"] = min(reached.values())
         result |= {"layer_clock_mhz": reached, "slowest_paths": paths}
         tables.append(clock_table(reached, paths))
     show(result, as_json, *tables)

@@ -44,6 +44,7 @@ def plan(
     from bitwright.cost_model import estimate, find_plan, node_cycles
     from bitwright.flow import cost
     from bitwright.models.graph import load, plan_to_json, save_plan
+    from bitwright.report import clocks
     from bitwright.tables import plan_table
 
     known = load(graph)
@@ -64,7 +65,7 @@ def plan(
         "latency": estimated.latency,
         "ii": estimated.ii,
         "per_second": found.clock_mhz * 1e6 / estimated.ii,
-        "clock_mhz": {"asked": found.clock_mhz, "estimated": estimated.clock_mhz},
+        "clock_mhz": clocks(found, estimated),
         "cycles": cycles,
         "slowest": max(cycles, key=lambda name: cycles[name]),
         "cost": cost(estimated),

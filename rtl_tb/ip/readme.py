@@ -24,12 +24,13 @@ class Verified:
 class About:
     """What the README tells beside the design: who calls knows, this room does not.
 
-    version: of bitwright, and so of the IP. clock_mhz: the clock that is estimated. cost: a table.
-    versions: of the tools, by name.
+    version: of bitwright, and so of the IP. clock_mhz: the clock that is estimated. clock_note: by
+    what. cost: a table. versions: of the tools, by name.
     """
 
     version: str
     clock_mhz: float | None = None
+    clock_note: str = ""
     cost: Table = ()
     cost_note: str = ""
     verified: Verified | None = None
@@ -110,7 +111,7 @@ def _estimated(design: Design, plan: Plan, about: About) -> list[tuple[str, str]
     if about.clock_mhz is None:
         return []
     slow = ", **less than asked for**" if about.clock_mhz < plan.clock_mhz else ""
-    told = f"{_rate(design, about.clock_mhz)}{slow}; only place and route tells"
+    told = f"{_rate(design, about.clock_mhz)}{slow}, {about.clock_note}; only place and route tells"
     return [("clock estimated", told)]
 
 
