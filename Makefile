@@ -18,7 +18,7 @@ SEED ?= 0
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy bench-search fuzz strangers mutate kills golden lint types links format clean
+.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy bench-search fuzz strangers mutate kills golden notebooks lint types links format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ kills: $(READY)  ## kill a job at random moments, and look what is left
 
 golden: $(READY)  ## rewrite the golden files; read the difference before you commit it
 	@$(BIN)/python -m pytest -q --golden -m golden
+
+notebooks: $(READY)  ## run the notebooks and store what they show; look at it before you commit it
+	@$(BIN)/python -m pytest -q --golden tests/test_examples_notebooks.py
 
 lint: $(READY)  ## formatting, lint rules and strict types
 	@$(BIN)/ruff format --quiet --check --diff .

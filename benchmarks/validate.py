@@ -25,8 +25,9 @@ from benchmarks.held_out import DRAWS, TARGETS, cycle_rows, networks
 from benchmarks.held_out import drawn as drawn_networks
 from bitwright.cost_model import Cost, Estimate, estimate
 from bitwright.cost_model.cost import total
-from bitwright.cost_model.rows import DATA, read_clocks, read_rows, replace_text
+from bitwright.cost_model.rows import DATA, read_clocks, read_rows
 from bitwright.cost_plot import Pair, plot_errors
+from bitwright.models.files import replace_file
 from bitwright.models.graph import Dense, Graph, Plan, Target, Unrolled, decode
 
 JSON, CSV = DATA / "validation.json", DATA / "validation.csv"
@@ -276,7 +277,7 @@ def page(content: Mapping[str, Any], targets: Sequence[str]) -> str:
 def _into_page(text: str) -> None:
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    replace_text(PAGE, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+    replace_file(PAGE, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
 def main() -> None:
@@ -308,7 +309,7 @@ def main() -> None:
         "never_looked_at": fresh,
         "drawn": drawn,
     }
-    replace_text(JSON, json.dumps(content, indent=1) + "\n")
+    replace_file(JSON, json.dumps(content, indent=1) + "\n")
     _into_page(page(content, targets))
     text = io.StringIO()
     rows = sorted(
@@ -317,7 +318,7 @@ def main() -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    replace_text(CSV, text.getvalue())
+    replace_file(CSV, text.getvalue())
     panels: dict[str, dict[str, list[Pair]]] = {
         title: {
             t: [tuple(map(float, _counts(c, name))) for c in found if c.target == t]  # type: ignore[misc]

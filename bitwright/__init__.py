@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bitwright import cost_model, hls, models, rtl_tb
     from bitwright.cost_model import estimate, make_plan, measure
     from bitwright.flow import Settings, run
+    from bitwright.handover import hand_over
     from bitwright.inputs import Rows, load_rows, random_vectors
     from bitwright.models.graph import (
         Graph,
@@ -34,6 +35,7 @@ _ORIGINS = {
     "bitwright": ("cost_model", "hls", "models", "rtl_tb"),
     "bitwright.cost_model": ("estimate", "make_plan", "measure"),
     "bitwright.flow": ("Settings", "run"),
+    "bitwright.handover": ("hand_over",),
     "bitwright.inputs": ("Rows", "load_rows", "random_vectors"),
     "bitwright.models.graph": (
         "Graph",
@@ -67,6 +69,7 @@ __all__ = [
     "emit",
     "estimate",
     "evaluate",
+    "hand_over",
     "hls",
     "load",
     "load_design",

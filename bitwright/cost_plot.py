@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bitwright.cost_model.width_table import BITS, WidthTable
 from bitwright.models.errors import StorageError
+from bitwright.models.files import replaced_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,11 +136,8 @@ def save(figure: "Figure", file: Path) -> None:
     from matplotlib import rc_context
 
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f".new-{file.name}")
-        with rc_context({"svg.hashsalt": "bitwright"}):
+        with replaced_file(file) as fresh, rc_context({"svg.hashsalt": "bitwright"}):
             stamp = {"Date": None} if file.suffix == ".svg" else None
-            figure.savefig(fresh, dpi=150, metadata=stamp)
-        fresh.replace(file)
-    except (OSError, ValueError) as error:
+            figure.savefig(fresh, dpi=150, metadata=stamp, format=file.suffix[1:])
+    except ValueError as error:  # matplotlib knows no such kind
         raise StorageError(f"cannot write {file}: {error}") from None

@@ -84,6 +84,11 @@ def read_verification(file: Path) -> Verified:
             raise StorageError(f"{file} is larger than {_MAX_BYTES >> 20} MiB")
         tree = json.loads(file.read_text(encoding="utf-8"))
         return Verified(str(tree["design"]), _sentences(file, tree))
+    except FileNotFoundError:
+        raise StorageError(
+            f"{file} does not exist: 'bitwright verify' leaves it in its folder, out/verify "
+            "without -o"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(
             f"{file} does not hold a verification ({type(error).__name__}: {error}): give the "

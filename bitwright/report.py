@@ -3,13 +3,12 @@
 import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitwright.models.errors import StorageError
+from bitwright.models.files import replace_file
 
 if TYPE_CHECKING:
     from bitwright.cost_model import Estimate
@@ -181,29 +180,8 @@ def clocks(plan: "Plan", estimated: "Estimate") -> dict[str, float]:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write JSON beside the target and rename it. Raises StorageError where that fails."""
-    write_text(to_json(value), path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write text beside the target and rename it. Raises StorageError where that fails."""
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = file.name
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write {path} ({error.strerror or error}): choose a folder that can be "
-            "written, on a disk with room"
-        ) from None
+    """Replace a file by JSON. Raises StorageError where that fails."""
+    replace_file(path, to_json(value))
 
 
 def _plain(value: Any) -> Any:

@@ -26,9 +26,9 @@ from bitwright.cost_model.coefficients import (
 )
 from bitwright.cost_model.cost import Cost
 from bitwright.cost_model.parts import Part
-from bitwright.cost_model.rows import replace_text
 from bitwright.cost_model.targets import SHARES
 from bitwright.models.errors import InputError
+from bitwright.models.files import replace_file
 from bitwright.models.graph import Target
 
 Floats = npt.NDArray[np.float64]
@@ -350,5 +350,5 @@ def _as_fields(delays: Delays) -> dict[str, float]:
 
 
 def write(file: Path, content: Mapping[str, object]) -> None:
-    """Replace the file of numbers. Raises StorageError as `replace_text`."""
-    replace_text(file, json.dumps(content, indent=1) + "\n")
+    """Replace the file of numbers. Raises StorageError as `replace_file`."""
+    replace_file(file, json.dumps(content, indent=1) + "\n")

@@ -101,13 +101,15 @@ def memory(
     a register that follows the memory. Where it is not, Yosys reads a cycle early. style: what the
     plan asks for.
     """
-    # Logic of a fixed memory has all the words that its address can say.
-    whole = depth if written else 1 << (depth - 1).bit_length()
-    best, least = Memory("logic"), width * whole * (_RAM if written else _ROM[target])
+    words = depth
+    if not written:
+        # Yosys gives a fixed memory all the words that its address can say (proc_rom).
+        depth = 1 << (depth - 1).bit_length()
+    best, least = Memory("logic"), width * depth * (_RAM if written else _ROM[target])
     kinds = {"auto": ("tables", "block"), "lut": ("tables",), "block": ("block",)}[style]
     if not written:
-        kinds = tuple(kind for kind in kinds if kind == "block")
-    if style != "auto" and kinds and (written or depth >= _FEWEST):
+        kinds = tuple(kind for kind in kinds if kind == "block" and words >= _FEWEST)
+    if style != "auto" and kinds:
         least = math.inf
     for form in FORMS[target]:
         if form.kind not in kinds:

@@ -6,8 +6,6 @@ data/networks.csv has whole networks, one row for each node; data/clocks.csv has
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from bitwright.cost_model.cost import Cost
 from bitwright.models.errors import StorageError
+from bitwright.models.files import replace_file
 from bitwright.models.graph import TARGETS, Target
 
 DATA = Path(str(resources.files("bitwright.cost_model") / "data"))
@@ -107,23 +106,7 @@ def write_rows(file: Path, heading: Sequence[str], rows: Iterable[Row | ClockRow
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heading)
     writer.writerows(sorted((row.cells() for row in rows), key=lambda cells: list(map(str, cells))))
-    replace_text(file, text.getvalue())
-
-
-def replace_text(file: Path, text: str) -> None:
-    """Write a file beside its place, then rename it.
-
-    Raises StorageError where it cannot be written; what was there is then still there.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".new-")
-        with os.fdopen(handle, "w") as made:
-            made.write(text)
-        Path(fresh).chmod(0o644)
-        Path(fresh).replace(file)
-    except OSError as error:
-        raise StorageError(f"cannot write {file} ({error.strerror or error})") from None
+    replace_file(file, text.getvalue())
 
 
 def _lines(file: Path, *headings: Sequence[str]) -> list[tuple[int, list[str]]]:

@@ -1,6 +1,7 @@
 """Running other people's programs: found on the PATH, bounded in time, their last words kept."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 
 from bitwright.models.errors import ToolError
 
-_LAST_LINES = 12
+_LINES = 12
+_ERROR = re.compile(r"\berror: |^ERROR: ")  # as compilers and the vendors' tools write it
 
 
 def find(program: str, remedy: str) -> str:
@@ -31,8 +33,8 @@ def run(
     """What a program printed, run inside `folder`. what: the activity, for messages.
 
     Raises:
-        ToolError: it failed, crashed or took longer than `timeout_s` seconds; with the last lines
-            that it printed.
+        ToolError: it failed, crashed or took longer than `timeout_s` seconds; with the first error
+            that it printed, or the last lines.
     """
     with subprocess.Popen(
         [str(word) for word in command],
@@ -58,12 +60,21 @@ def run(
             if process.poll() is None:  # also where the user pressed Ctrl-C
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
-        raise ToolError(f"{what} {_ending(process.returncode)}{_last_lines(printed)}")
+        raise ToolError(f"{what} {_ending(process.returncode)}{_telling_lines(printed)}")
     return printed
 
 
+def _telling_lines(printed: str) -> str:
+    """A compiler's first error and what follows, since later errors come of it; else the last."""
+    lines = printed.rstrip().splitlines()
+    for i, line in enumerate(lines):
+        if _ERROR.search(line):
+            return "; its first error:\n" + "\n".join(lines[i : i + _LINES])
+    return _last_lines(printed)
+
+
 def _last_lines(printed: str) -> str:
-    lines = printed.rstrip().splitlines()[-_LAST_LINES:]
+    lines = printed.rstrip().splitlines()[-_LINES:]
     return "".join(["; the last that it printed:\n", "\n".join(lines)]) if lines else ""
 
 

@@ -2,19 +2,21 @@
 
 import os
 import pickle
-import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bitwright.models.errors import StorageError
+from bitwright.models.files import replaced_file
 
 
-def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, identity: str, keys: Collection[str] = ()) -> dict[str, Any] | None:
     """What a run of this identity stored, or None without a file.
 
-    Raises StorageError for a file that is damaged or of another run.
+    keys: of what has to be in it. Raises StorageError for a file that is damaged, of another run,
+    or of an earlier bitwright, which stored less.
     """
     if not path.exists():
         return None
@@ -31,28 +33,23 @@ def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
             f"checkpoint {path} is of a run with other data, layers or settings: delete it or "
             "name another file"
         )
+    if lacking := sorted(set(keys) - set(state)):
+        raise StorageError(
+            f"checkpoint {path} lacks {', '.join(lacking)}, as an earlier version of bitwright "
+            "wrote it: delete it to train anew"
+        )
     return dict(state)
 
 
 def save_tensors(path: Path, state: dict[str, Any], what: str) -> None:
-    """torch.save beside the target and rename: a kill leaves the old file or the new one.
+    """torch.save; a kill or a power cut leaves the old file or the new one.
 
     what: the file's name in messages. Raises StorageError if it cannot be written.
     """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}-", delete=False
-        ) as file:
-            temporary = file.name
+    with replaced_file(path, f"the {what}") as file:
+        try:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write the {what} {path} ({error}): choose a folder with room"
-        ) from None
+        except RuntimeError as error:  # as torch reports a full disk
+            raise OSError(str(error)) from None
+        file.flush()
+        os.fsync(file.fileno())

@@ -28,7 +28,8 @@ from torch import nn
 
 from bitwright.models.checkpoints import save_tensors
 from bitwright.models.data_files import DATASETS, load_dataset
-from bitwright.models.errors import InputError, StorageError
+from bitwright.models.errors import InputError
+from bitwright.models.files import replace_file
 from bitwright.models.lower.user_model import load_model
 from bitwright.models.train import Recipe, train
 
@@ -164,9 +165,9 @@ def train_recipe(
     rows = io.BytesIO()
     np.savez_compressed(rows, x=data.x_test[:_ROWS], y=data.y_test[:_ROWS])
     save_tensors(made.weights, model.state_dict(), "weights")
-    _write(made.network, _network_file(recipe, out).encode())
-    _write(made.rows, rows.getvalue())
-    _write(out / "training.json", (json.dumps(summary, indent=1) + "\n").encode())
+    replace_file(made.network, _network_file(recipe, out))
+    replace_file(made.rows, rows.getvalue())
+    replace_file(out / "training.json", json.dumps(summary, indent=1) + "\n")
     return made
 
 
@@ -220,14 +221,3 @@ def _network_file(recipe: RecipeFile, out: Path) -> str:
         "def network():\n"
         f'    return load_model(f"{{FILE}}:{function}", arguments=ARGUMENTS)\n'
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Beside the target, then renamed."""
-    temporary = path.with_name(f".{path.name}-part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {path} ({error}): choose a folder with room") from None

@@ -34,6 +34,8 @@ Augmentation = Literal["none", "crop_flip"]
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 """Of a model, a batch of inputs and their classes: what training makes small."""
 
+_STORED = ("losses", "seconds", "best", "model", "optimiser", "collecting")
+"""What a checkpoint holds beside the identity of its run."""
 _SETTLING_ROWS = 10_000
 _PRUNED = 0.7  # of the epochs, when pruning is done
 _CROP = 4  # pixels on every side, as is usual for CIFAR-10
@@ -147,14 +149,14 @@ def train(
             f"rows of shape {data.x_train.shape[1:]}: leave it out"
         )
     identity = _identity(model, data, recipe)
-    state = load_checkpoint(checkpoint, identity) if checkpoint is not None else None
+    state = load_checkpoint(checkpoint, identity, _STORED) if checkpoint is not None else None
     losses: list[float] = []
     seconds = 0.0
     best = _Best()
     if state is not None:
         best = _Best(*state["best"])
         model.load_state_dict(state["model"])
-        _collect_on(model, state.get("collecting", {}))
+        _collect_on(model, state["collecting"])
         losses = [float(loss) for loss in state["losses"]]
         seconds = float(state["seconds"])
         pruned = {path: _weight(model, path) for path in recipe.sparsity}
@@ -205,7 +207,8 @@ def train(
                 save_tensors(checkpoint, stored, "checkpoint")
             bar.update(task, advance=1, loss=f"{losses[-1]:.3f}")
         if best.state:
-            model.load_state_dict(best.state)
+            # Not strictly: Brevitas stores no scale of an activation that was never quantised.
+            model.load_state_dict(best.state, strict=False)
         _settle(model, x, recipe.batch)
         _move(model, "cpu")
         reached = accuracy(model, data.x_test, data.y_test)

@@ -6,6 +6,7 @@ with a window decide themselves when: they have the handshake of a block's head.
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import gcd
 
 import numpy as np
 
@@ -92,11 +93,14 @@ def step_modules(
 
 
 def _for_beat(reach: Interval, lanes: int) -> Interval:
-    """What can reach each lane: all channels that it carries in turn, or one of several pixels."""
-    low, high = reach.low, reach.high
-    if lanes <= len(low):
-        return Interval(low.reshape(-1, lanes).min(axis=0), high.reshape(-1, lanes).max(axis=0))
-    return Interval(np.resize(low, lanes), np.resize(high, lanes))
+    """What can reach each lane: any of the channels that it carries in turn.
+
+    Behind a reshape neither need divide the other.
+    """
+    channels = len(reach.low)
+    beats = channels // gcd(lanes, channels)  # after so many the first lane is at channel 0 again
+    carried = np.arange(beats * lanes).reshape(beats, lanes) % channels
+    return Interval(reach.low[carried].min(axis=0), reach.high[carried].max(axis=0))
 
 
 def _for_lanes(

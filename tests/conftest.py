@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+from typer.exceptions import TyperException
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,5 +34,24 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             path.write_text(text, encoding="utf-8")
         assert path.is_file(), f"{path} is missing: make golden writes it"
         assert text == path.read_text(encoding="utf-8"), f"{name} changed: make golden, then read"
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def accepted() -> Callable[[list[str]], bool]:
+    """Whether the command line takes these words, found out without running the command."""
+    from bitwright import cli
+
+    group = typer.main.get_command(cli.app)
+
+    def check(words: list[str]) -> bool:
+        try:
+            with group.make_context("bitwright", words[1:]) as context:
+                _, chosen, rest = group.resolve_command(context, [words[1], *words[2:]])
+                chosen.make_context(words[1], list(rest), parent=context).close()
+        except TyperException:
+            return False
+        return True
 
     return check

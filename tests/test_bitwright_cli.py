@@ -71,6 +71,30 @@ def test_lower(bitwright: Command, tmp_path: Path) -> None:
     assert "0 of 17,000 differ" in shown
 
 
+def test_lower_tells_of_a_float_bias_that_makes_the_outputs_wide(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import torch\nfrom brevitas import nn as qnn\nfrom brevitas.quant import Int8Bias\n"
+        "def net(bias_quant=None):\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(\n"
+        "        qnn.QuantIdentity(bit_width=4, return_quant_tensor=True),\n"
+        "        qnn.QuantLinear(8, 3, bias=True, weight_bit_width=3, bias_quant=bias_quant))\n"
+        "def narrow():\n"
+        "    return net(Int8Bias)\n"
+    )
+    for function, told in (("net", True), ("narrow", False)):
+        out = tmp_path / function
+        words = ["lower", f"{file}:{function}", "--input-shape", "8", "-o", str(out)]
+        monkeypatch.setattr(sys, "argv", ["bitwright", *words])
+        with pytest.raises(SystemExit, match="0"):
+            cli.main()
+        assert ("bias_quant=Int8Bias on that layer saves them" in capsys.readouterr().err) == told
+        assert (load(out).output.type.width > 16) == told
+
+
 def test_estimate(bitwright: Command, graph: Path) -> None:
     said = bitwright("estimate", graph, "--target", "ecp5", "--clock", 50, "--json")
     assert said["cost"]["target"] == "ecp5"
@@ -258,6 +282,7 @@ def test_ip(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> No
     assert "All outputs of 50 vectors" in text and "cocotb bench passed" not in text
     assert (out / "rtl" / "net.sv").read_text() == (design / "net.sv").read_text()
 
+    bitwright("ip", graph, "-o", out, "--verified", tmp_path / "none.json", code=2)
     bitwright("ip", graph, "-o", out, "--verified", known, "--clock", 500, code=2)  # another design
     tree = json.loads(known.read_text())
     tree["engines"]["rtl"]["mismatches"] = 1

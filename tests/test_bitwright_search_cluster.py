@@ -17,8 +17,9 @@ import pytest
 
 from bitwright.models.errors import InputError, ToolError
 from bitwright.search.cluster import DaskExecutor
+from bitwright.search.executors import LocalExecutor
 from bitwright.search.explore import State, explore
-from bitwright.search.study import read_study
+from bitwright.search.study import read_study, row_file, write_row
 
 NETWORKS = Path(__file__).parent / "networks"
 sys.path.insert(0, str(NETWORKS))
@@ -63,9 +64,8 @@ class Farm:
                 self.start(name)
 
     def close(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
+        for name in self.processes:
+            self.kill(name)
 
 
 @pytest.fixture
@@ -110,7 +110,6 @@ def study(folder: Path, executor: DaskExecutor, watch: Callable[[State], None]) 
     return len(records)
 
 
-@pytest.mark.hangs  # seen once: the study waited for ever for the scheduler that had come back
 def test_a_worker_is_killed_and_the_scheduler_restarted(
     farm: Farm, log: Path, tmp_path: Path
 ) -> None:
@@ -144,6 +143,46 @@ def test_a_client_is_killed_and_another_goes_on(farm: Farm, log: Path, tmp_path:
     finished = study(folder, DaskExecutor(farm.address, EVALUATOR), lambda state: None)
     ends = noted(log, "end")
     assert len(ends) == finished and set(ends.values()) == {1}
+
+
+def test_a_row_in_the_folder_counts_and_no_wait_is_for_ever(farm: Farm, tmp_path: Path) -> None:
+    executor = DaskExecutor(farm.address, EVALUATOR, reconnect_s=1)
+    for name in ("worker0", "worker1"):
+        farm.kill(name)
+    for key in ("told", "never"):
+        executor.submit(key, {"key": key, "folder": str(tmp_path)}, {})
+    write_row(row_file(tmp_path, "told"), {"accuracy": 0.5})  # and nobody says so
+    found: list[object] = []
+    until(lambda: bool(found.extend(executor.wait(0.1)) or found))
+    assert found == [("told", {"accuracy": 0.5})]
+    with pytest.raises(ToolError, match="has had no workers for 1 s: start some"):
+        until(lambda: bool(executor.wait(0.1)))
+    farm.kill("scheduler")
+    with pytest.raises(ToolError, match="does not answer: start it"):
+        until(lambda: bool(executor.wait(0.1)))
+    executor.close()
+
+
+def test_nobody_does_what_another_is_at(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(NETWORKS))
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    monkeypatch.setenv("FAKE_SECONDS", "1")
+    candidate = {"arguments": {}, "interval": 1}
+    message = {"key": "k", "folder": str(tmp_path), "candidate": candidate, "kind": "start"}
+    # Two farms of one worker each: they know nothing of one another.
+    farms = [LocalExecutor(tmp_path / name, 1, EVALUATOR) for name in "ab"]
+    rows = []
+    for executor in farms:
+        executor.submit("k", message, {})
+    for executor in farms:
+        found: list[tuple[str, dict[str, object]]] = []
+        until(lambda e=executor, f=found: bool(f.extend(e.wait(1)) or f))  # type: ignore[misc]
+        rows.append(found[0][1])
+        executor.close()
+    assert rows[0] == rows[1] and noted(log, "begin") == noted(log, "end") == {"k": 1}
+    assert not list((tmp_path / "rows").glob("*.lock"))
 
 
 def test_a_job_file_starts_workers(

@@ -112,6 +112,12 @@ def test_from_a_space_to_proven_hardware(
     assert shown[point["point"]]["verified"] is True
     assert shown[point["point"]]["measured"]["fc1"]["lut"] > 0
     assert {m["name"] for m in data["sensitivity"]} == {"fc1", "fc2"}
+    rates = {r["name"]: r for r in data["rates"]}
+    assert rates.keys() == {"inputs", "relu1"}
+    # A bit more loses less; 8 of 8 planes lose what 8 uniform bits do.
+    for kind in ("bitplanes", "uniform"):
+        decibels = [psnr for _, psnr in rates["relu1"][kind]]
+        assert decibels == sorted(decibels) and decibels[-1] > 40
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "") and "src=" not in text
 
 
@@ -126,15 +132,26 @@ def test_the_page_draws_in_a_browser(bitwright: Command, studied: tuple[Path, Pa
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stdout.count('class="point"') >= 3  # the scripts ran to the end
-    assert "Sensitivity" in done.stdout and "✓ proven" in done.stdout
+    for told in ("Sensitivity", "Rate and distortion", "bit planes kept", "✓ proven"):
+        assert told in done.stdout
 
 
 def test_what_a_user_can_mend_is_one_sentence(
-    bitwright: Command, studied: tuple[Path, Path], tmp_path: Path
+    bitwright: Command,
+    studied: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file, folder = studied
     _, err = bitwright("run", "--from", folder / "study.db", "--point", 999, code=2)
     assert "point 999 of" in err and "choose from" in err and err.count("\n") == 1
+    # Rows of an earlier bitwright are neither proven nor shown as if they were of this one.
+    monkeypatch.setattr("bitwright.search.space.version", lambda name: "0.0.0")
+    _, err = bitwright("run", "--from", folder / "study.db", "--point", 1, code=2)
+    assert "point 1 of" in err and "another version" in err and "explore again" in err
+    page = bitwright("report", folder, "-o", tmp_path / "page.html")[0].split()[-1]
+    assert "networks are of another version" in Path(page).read_text()
+    monkeypatch.undo()
     _, err = bitwright("run", "--from", folder / "study.db", code=2)
     assert "give both --from and --point" in err
     _, err = bitwright("report", tmp_path, code=2)

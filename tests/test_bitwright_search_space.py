@@ -69,9 +69,16 @@ def test_uniform_networks_have_equal_bits_and_nothing_pruned(space_file: Path) -
         arguments: dict[str, Any] = dict(candidate.arguments)
         assert len(set(arguments["weights"])) == 1 and arguments["activations"] == (2, 2)
         assert candidate.sparsity == (("fc1", 0.0),) and candidate.interval == 1
+    # A layer with one choice, such as inputs that are bits, keeps it.
+    text = space_file.read_text().replace("[[1, 2], [2, 3]]", "[[1], [2, 3]]")
+    space_file.write_text(text)
+    found = [dict(c.arguments) for c in uniform_candidates(read_space(space_file))]
+    assert len(found) == 8 and {a["activations"] for a in found} == {(1, 2), (1, 3)}
 
 
-def test_rows_depend_on_what_made_them_alone(space_file: Path) -> None:
+def test_rows_depend_on_what_made_them_alone(
+    space_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     space = read_space(space_file)
     text = space_file.read_text()
 
@@ -87,6 +94,9 @@ def test_rows_depend_on_what_made_them_alone(space_file: Path) -> None:
     slower = changed(text.replace("max_lut", "clock_mhz = 50\nmax_lut"))
     assert slower.contexts["candidate"] != space.contexts["candidate"]
     assert slower.contexts["start"] == space.contexts["start"]
+    monkeypatch.setattr("bitwright.search.space.version", lambda name: "0.0.0")
+    other = changed(text).contexts
+    assert not set(other.values()) & set(space.contexts.values())
 
 
 @pytest.mark.parametrize(

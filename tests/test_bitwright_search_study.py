@@ -148,7 +148,7 @@ def test_a_killed_client_goes_on_where_it_was(log: Path, tmp_path: Path) -> None
 
 def test_rows_that_workers_left_are_taken_and_damaged_ones_are_not(tmp_path: Path) -> None:
     task, key = Task("candidate", Candidate()), "0" * 32
-    write_row(tmp_path, key, {"accuracy": 0.5})
+    write_row(row_file(tmp_path, key), {"accuracy": 0.5})
     row_file(tmp_path, "1" * 32).write_text('{"accuracy": 0.')
     with open_study(tmp_path) as study:
         study.ask(key, task, "pareto")

@@ -28,6 +28,10 @@ def test_memories() -> None:
     assert kind("ice40", 16, 8) == ("block", 1)
     assert kind("ice40", 4, 8) == ("logic", 0)
     assert kind("ice40", 16, 512) == ("block", 2)
+    # A fixed memory has all the words of its address: 4,096. One that is written has what it has.
+    assert kind("ecp5", 5, 2880, written=False) == ("block", 2)
+    assert kind("ice40", 5, 2880, written=False) == ("block", 5)
+    assert kind("ice40", 5, 2880) == ("block", 4)
 
 
 def test_plans_say_what_memories_are_made_of() -> None:

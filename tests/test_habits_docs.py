@@ -1,13 +1,17 @@
-"""The documentation keeps its word: its site builds without a warning, and its tutorial runs."""
+"""The documentation keeps its word: the site builds, its commands exist, and the tutorial runs."""
 
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+
+from bitwright import cli
 
 
 def build(house: Path) -> subprocess.CompletedProcess[str]:
@@ -20,7 +24,7 @@ def build(house: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def house(root: Path, tmp_path: Path) -> Path:
     """The parts of a checkout that the site is made of."""
-    for name in ("bitwright", "models", "hls", "rtl_tb", "cost_model", "docs"):
+    for name in ("bitwright", "models", "hls", "rtl_tb", "cost_model", "docs", "examples"):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "mkdocs.yml", "pyproject.toml", "constraints.txt"):
         shutil.copy(root / name, tmp_path)
@@ -30,7 +34,17 @@ def house(root: Path, tmp_path: Path) -> Path:
 def test_the_site_builds_without_a_warning_and_a_dead_link_is_one(house: Path) -> None:
     done = build(house)
     assert done.returncode == 0, done.stderr
-    assert "Integer tensors in, integer tensors out" in (house / "build/site/api.html").read_text()
+    site = house / "build" / "site"
+    assert "Integer tensors in, integer tensors out" in (site / "api.html").read_text()
+    reference = (site / "cli.html").read_text()
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        assert f'id="bitwright-{name}"' in reference
+        for option in command.params:
+            assert all(word in reference for word in option.opts), (name, option.name)
+    for notebook in (house / "examples/notebooks").glob("*.ipynb"):
+        page = (site / "notebooks" / f"{notebook.stem}.html").read_text()
+        drawn = re.findall(rf'src="({notebook.stem}_\w+\.png)"', page)
+        assert drawn and all((site / "notebooks" / name).is_file() for name in drawn)
 
     page = house / "docs" / "tutorial.md"
     page.write_text(page.read_text() + "\n[nowhere](nowhere.md)\n")
@@ -39,7 +53,36 @@ def test_the_site_builds_without_a_warning_and_a_dead_link_is_one(house: Path) -
 
 def test_every_page_is_in_the_navigation(root: Path) -> None:
     listed = set(re.findall(r": ([\w/]+\.md)$", (root / "mkdocs.yml").read_text(), re.MULTILINE))
-    assert listed == {str(p.relative_to(root / "docs")) for p in (root / "docs").rglob("*.md")}
+    written = {str(p.relative_to(root / "docs")) for p in (root / "docs").rglob("*.md")}
+    books = {f"notebooks/{p.stem}.md" for p in (root / "examples/notebooks").glob("*.ipynb")}
+    assert listed == {"cli.md", *written, *books}
+
+
+def test_every_command_in_the_docs_has_the_arguments_that_it_is_given(
+    root: Path, accepted: Callable[[list[str]], bool]
+) -> None:
+    found = []
+    for page in sorted((root / "docs").rglob("*.md")):
+        blocks = re.findall(r"^```(?:ba)?sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+        for line in "\n".join(blocks).replace("\\\n", " ").replace("$rate", "3").splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0] == "bitwright":
+                found.append((page.name, words))
+    assert len({words[1] for _, words in found}) > 10
+    assert [(page, shlex.join(words)) for page, words in found if not accepted(words)] == []
+    assert not accepted([*found[0][1], "--no-such-option"])
+
+
+def test_python_on_the_method_pages_runs(root: Path) -> None:
+    blocks = [
+        block
+        for page in sorted((root / "docs" / "methods").glob("*.md"))
+        for block in re.findall(
+            r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        )
+    ]
+    assert len(blocks) > 1
+    subprocess.run([sys.executable, "-c", "\n".join(blocks)], check=True)
 
 
 def test_the_tutorial_runs_and_its_broken_hardware_is_found(root: Path, tmp_path: Path) -> None:

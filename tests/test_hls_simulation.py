@@ -419,6 +419,8 @@ def compiler(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("for i in $(seq 50); do echo line $i; done; exit 3",
          r"g\+\+ on .* failed with exit code 3; the last .*:\nline 39\n(.*\n)+line 50$"),
+        ("for i in $(seq 50); do echo a.h:$i:1: error: line $i; done; exit 1",
+         r"exit code 1; its first error:\na.h:1:1: error: line 1\n(.*\n)+.*line 12$"),
         ("sleep 60", r"g\+\+ on .* took longer than 2 s and was stopped: allow it more time"),
         ("printf '#!/bin/sh\\necho assertion >&2\\nkill -ABRT $$\\n' > $out; chmod +x $out",
          r"the simulation of .* was stopped by signal 6 \(Aborted\); .*:\nassertion$"),
@@ -443,7 +445,7 @@ def test_a_real_compiler_error_is_quoted(
 ) -> None:
     project = hls.write(branches[0], tmp_path / "p")
     edit(tmp_path / "p/firmware/defines.h", "typedef ap_fixed<6,6> input_t;", "")
-    with pytest.raises(ToolError, match=r"failed with exit code 1; (.*\n)+.*error: "):
+    with pytest.raises(ToolError, match=r"exit code 1; its first error:\n.*h:\d+:\d+: error: "):
         hls.simulate(project, np.zeros((1, 6), int))
 
 

@@ -161,6 +161,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: net(soft=nn.Softmax(1)),
         "soft (Softmax) is not supported: leave it out, it does not change which class is largest",
     ),
+    "a softmax that is called": (
+        lambda: Calls(lambda x: torch.softmax(x, 1), nn.Identity()),
+        "the call of softmax in the model's forward is not supported: leave it out, it does not",
+    ),
     "a relu without quantiser in front of a layer": (
         lambda: net(conv=conv(), relu=nn.ReLU(), pool=nn.AvgPool2d(2)),
         "pool (AvgPool2d) reads the result of an activation function that is not quantised: put a "

@@ -17,6 +17,7 @@ from bitwright.models.data import Dataset
 from bitwright.models.errors import InputError, StorageError
 from bitwright.models.layers import TiledLinear, Tiling
 from bitwright.models.train import Recipe, Trained, accuracy, train
+from bitwright.search.network import switch_off
 
 torch.set_num_threads(1)
 
@@ -231,6 +232,11 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="of a run with other data"):
         train(network(), blobs(1), Recipe(epochs=1), checkpoint=checkpoint)
     assert checkpoint.read_bytes() == before
+    state = torch.load(checkpoint, weights_only=True)
+    del state["best"]
+    torch.save(state, checkpoint)
+    with pytest.raises(StorageError, match=r"lacks best, as an earlier version .* delete it"):
+        run(Recipe(epochs=1), checkpoint=checkpoint)
     checkpoint.write_bytes(before[: len(before) // 2])
     with pytest.raises(StorageError, match=r"is damaged .*: delete it to train anew"):
         run(Recipe(epochs=1), checkpoint=checkpoint)
@@ -273,3 +279,16 @@ def test_pruning_reaches_its_share_and_keeps_the_largest() -> None:
 def test_bad_recipes(recipe: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         run(recipe())  # type: ignore[operator]
+
+
+def test_a_network_whose_scales_were_never_collected_gets_its_best_weights_back() -> None:
+    """As the search's float networks, whose quantisers are off while they are trained."""
+    collecting = fixed_point.Uint8ActPerTensorFixedPoint
+    model = nn.Sequential(nn.Linear(6, 12), qnn.QuantReLU(act_quant=collecting), nn.Linear(12, 3))
+    state = model.state_dict()
+    with pytest.raises(RuntimeError, match="Missing key"):
+        model.load_state_dict(state)
+
+    switch_off(model)
+    done = train(model, blobs(), Recipe(epochs=8, batch=16, learning_rate=2e-2), patience=2)
+    assert done.accuracy == accuracy(model, blobs().x_test, blobs().y_test) > 0.9

@@ -582,6 +582,89 @@ class Loadable(Rom):
         return seen
 
 
+class Registers(Model):
+    """An AXI4-Lite master that keeps what it offers until it is taken, and the map of the cell."""
+
+    module = "bw_registers"
+
+    def set_up(self) -> None:
+        self.inputs = {"awaddr_i": 6, "awvalid_i": 1, "wdata_i": 32, "wstrb_i": 4, "wvalid_i": 1,
+                       "bready_i": 1, "araddr_i": 6, "arvalid_i": 1, "rready_i": 1,
+                       "load_ready_i": 1}  # fmt: skip
+        self.outputs = {"awready_o": 1, "wready_o": 1, "bvalid_o": 1, "arready_o": 1,
+                        "rdata_o": 32, "rvalid_o": 1, "load_data_o": 32, "load_valid_o": 1,
+                        "load_last_o": 1}  # fmt: skip
+        digest = str(self.parameters["Digest"]).removeprefix("256'h")
+        self.constant = {0: 0x42495457, 1: 1, 2: self.LoadBeats} | {
+            8 + i: int(digest[8 * i : 8 * i + 8], 16) for i in range(8)
+        }
+        self.count = 0
+        self.taking = self.answering = self.reading = False  # registers that are seen outside
+        self.shown: int | None = None
+        self.word: tuple[int, int] | None = None  # in front of the load stream, with its end
+        self.address: int | None = None  # on offer
+        self.data: tuple[int, int] | None = None
+        self.wanted: int | None = None
+
+    def drive(self) -> Bits:
+        if self.address is None and self.chance(0):
+            self.address = self.random.choice([self.bits(6), 0x10 + self.bits(2), 0x14])
+        if self.data is None and self.chance(1):
+            self.data = self.bits(32), self.random.choice([15, 15, 15, 7, self.bits(4)])
+        if self.wanted is None and self.chance(2):
+            self.wanted = self.random.choice([self.bits(6), self.bits(6), 0x0C])
+        data, strobes = self.data or (0, 0)
+        return {
+            "awaddr_i": self.address or 0, "awvalid_i": int(self.address is not None),
+            "wdata_i": data, "wstrb_i": strobes, "wvalid_i": int(self.data is not None),
+            "araddr_i": self.wanted or 0, "arvalid_i": int(self.wanted is not None),
+            "bready_i": int(self.chance(3)), "rready_i": int(self.chance(4)),
+            "load_ready_i": int(self.chance(5)),
+        }  # fmt: skip
+
+    def expect(self, given: Bits) -> Bits:
+        seen = {"awready_o": int(self.taking), "wready_o": int(self.taking),
+                "bvalid_o": int(self.answering), "arready_o": int(self.reading),
+                "rvalid_o": int(self.shown is not None),
+                "load_valid_o": int(self.word is not None)}  # fmt: skip
+        if self.shown is not None:
+            seen["rdata_o"] = self.shown
+        if self.word is not None:
+            seen["load_data_o"], seen["load_last_o"] = self.word
+        free = not self.answering or given["bready_i"]
+        way = self.word is None or given["load_ready_i"]
+        take = given["awvalid_i"] and given["wvalid_i"] and not self.taking and free and way
+        read = given["arvalid_i"] and not self.reading
+        read = read and (self.shown is None or given["rready_i"])
+        self.read(given)
+        self.write(given)
+        self.taking, self.reading = bool(take), bool(read)
+        return seen
+
+    def read(self, given: Bits) -> None:
+        if given["rready_i"]:
+            self.shown = None
+        if self.reading:
+            register = given["araddr_i"] >> 2
+            self.shown = self.count if register == 3 else self.constant.get(register, 0)
+            self.wanted = None
+            self.done += 1
+
+    def write(self, given: Bits) -> None:
+        if given["bready_i"]:
+            self.answering = False
+        if given["load_ready_i"]:
+            self.word = None
+        if self.taking:
+            self.answering = True
+            register, whole = given["awaddr_i"] >> 2, given["wstrb_i"] == 15
+            if register in (4, 5) and whole and self.LoadBeats:
+                self.word = given["wdata_i"], register - 4
+                ends = register == 5 or self.count == self.LoadBeats - 1
+                self.count = 0 if ends else self.count + 1
+            self.address = self.data = None
+
+
 def field_of(word: int, index: int, width: int, signed: bool = False) -> int:
     value = word >> index * width & (1 << width) - 1
     return value - (1 << width) if signed and value >> width - 1 else value
@@ -756,7 +839,9 @@ def good() -> dict[str, Model]:
         "sum": Pool(Lanes=2, InWidth=3, InSigned=0, OutWidth=6, Max=0),
         "signed sum": Pool(Lanes=1, InWidth=8, InSigned=1, OutWidth=12, Max=0),
         "upsize by 3": Upsize(Width=5, Ratio=3),
+        "upsize by 2": Upsize(Width=5, Ratio=2),
         "upsize by 1": Upsize(Width=5, Ratio=1),
+        "downsize by 2": Downsize(Width=5, Ratio=2),
         "downsize by 3": Downsize(Width=5, Ratio=3),
         "downsize by 4": Downsize(Width=3, Ratio=4),
         "downsize by 1": Downsize(Width=5, Ratio=1),
@@ -816,6 +901,9 @@ def good() -> dict[str, Model]:
             Top=1,
             Style="block",
         ),
+        "registers": Registers(Digest="256'h" + "f0a7" * 16, LoadBeats=5),
+        "registers of one word": Registers(Digest="256'h" + "0123456789abcdef" * 4, LoadBeats=1),
+        "registers of constants": Registers(Digest="256'h" + "fedcba9876543210" * 4, LoadBeats=0),
         "rom": Rom(),
         "loadable memory": Loadable(),
         **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},
@@ -920,7 +1008,7 @@ def top(instances: list[tuple[str, Model]]) -> str:
             ports.append(f".{name}(out_o[{high}+:{width}])")
             high += width
         values = ", ".join(
-            f'.{k}("{v}")' if isinstance(v, str) else f".{k}({v})"
+            f'.{k}("{v}")' if isinstance(v, str) and "'" not in v else f".{k}({v})"
             for k, v in model.parameters.items()
         )
         lines.append(

@@ -14,17 +14,19 @@ from bitwright.hls.many import simulate_many
 from bitwright.models.errors import StorageError, ToolError
 from bitwright.models.graph import load, save, storage
 from bitwright.rtl_tb import build, emit
-from trust.kills import contents, job, kill_once
+from trust.jobs import JOBS, Job
+from trust.kills import kill_once
 from trust.networks import network
 
 ONE = network(7, 3)
+contents = JOBS["emit"].contents
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed job."""
     out = tmp_path_factory.mktemp("job") / "out"
-    job(out)
+    JOBS["emit"].do(out, lambda part: None)
     return out
 
 
@@ -32,8 +34,26 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_job_loses_nothing(done: Path, tmp_path: Path, number: int) -> None:
     wanted = contents(done)
     assert len(wanted) == 6
-    _, wrong = kill_once(number, 6.0, wanted, tmp_path)
+    _, wrong = kill_once("emit", number, 6.0, wanted, tmp_path)
     assert wrong == ""
+
+
+def test_killed_measurements_lose_nothing(tmp_path: Path) -> None:
+    job = JOBS["characterise"]
+    noted: list[str] = []
+    job.do(tmp_path / "calm", noted.append)
+    wanted = job.contents(tmp_path / "calm")
+    assert sorted(noted) == sorted(wanted) and len(wanted) == 24
+    _, wrong = kill_once("characterise", 0, 8.0, wanted, tmp_path)
+    assert wrong == ""
+
+
+def test_a_row_that_is_gone_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: a job that notes what is not in its file."""
+    job = Job(lambda out, note: None, lambda out: {})
+    monkeypatch.setitem(JOBS, "characterise", job)
+    _, wrong = kill_once("characterise", 0, 1e6, {}, tmp_path)  # it ends long before
+    assert "identity_12u2_r1/ice40/node" in wrong and wrong.endswith("is gone")
 
 
 def test_what_was_cut_short_is_not_read_as_whole(done: Path, tmp_path: Path) -> None:

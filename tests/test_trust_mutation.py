@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from trust.battery import SEED, chosen
+from trust.bench import CELLS, Bench
 from trust.engines import case, compare
-from trust.mutants import mutants
-from trust.mutation import CELLS, SEED, Battery, chosen
+from trust.equivalence import known_parameters, same
+from trust.mutants import Mutant, mutants
+from trust.mutation import Battery
 from trust.networks import network
 
 NUMBERS = sorted({number for numbers in chosen().values() for number in numbers})
@@ -21,9 +24,9 @@ def test_the_battery_passes(batch: int) -> None:
     assert all(verdict.compared == ["reference", "rtl"] for verdict in verdicts)
 
 
-def test_every_cell_has_a_battery() -> None:
-    """But for the registers of IP, which are in no network: tests/test_rtl_tb_ip.py has them."""
-    assert {*chosen(), "bw_registers"} == {file.stem for file in CELLS.glob("*.sv")}
+def test_every_cell_has_a_battery_or_a_bench_of_its_own(tmp_path: Path) -> None:
+    for cell in {file.stem for file in CELLS.glob("*.sv")} - set(chosen()):
+        assert Bench(cell, tmp_path).models
 
 
 def test_mutants_are_killed_and_equal_ones_are_not(tmp_path: Path) -> None:
@@ -31,11 +34,32 @@ def test_mutants_are_killed_and_equal_ones_are_not(tmp_path: Path) -> None:
     made = list(mutants(text))
     wrong = [m for m in made if "enable_o = ready_i & ~valid_o" in m.what]
     wrong += [m for m in made if m.what.endswith("valid_q <= '0; -> ;")]
-    same = [type(wrong[0])("a comment", text + "// the same\n")]
-    none = [type(wrong[0])("no SystemVerilog", text.replace("endmodule", "end"))]
+    equal = [Mutant("a comment", text + "// the same\n")]
+    none = [Mutant("no SystemVerilog", text.replace("endmodule", "end"))]
     assert len(wrong) >= 1
-    killed = Battery("bw_pipe", chosen()["bw_pipe"][:2], tmp_path).killed([*wrong, *same, *none])
+    killed = Battery("bw_pipe", chosen()["bw_pipe"][:2], tmp_path).noticed([*wrong, *equal, *none])
     assert all(killed[: len(wrong)]) and killed[len(wrong) :] == ["", None]
+
+
+def test_a_cells_own_bench_notices_mutants_and_no_more(tmp_path: Path) -> None:
+    text = (CELLS / "bw_upsize.sv").read_text()
+    made = [m for m in mutants(text) if "valid_q" in m.what]
+    equal = [Mutant("a comment", text + "// the same\n")]
+    none = [Mutant("no SystemVerilog", text.replace("endmodule", "end"))]
+    answers = Bench("bw_upsize", tmp_path).noticed([*equal, *made, *none])
+    assert answers[0] == "" and answers[-1] is None
+    assert len(made) > 5 and all(answers[1:-1])
+
+
+@pytest.mark.parametrize("cell", ["bw_step", "bw_ram"])
+def test_only_mutants_of_the_same_hardware_are_proven_equal(cell: str) -> None:
+    text = (CELLS / f"{cell}.sv").read_text()
+    sets = known_parameters()[cell][:3]
+    assert same(cell, Mutant("a comment", text + "// the same\n"), sets) is None
+    assert same(cell, Mutant("no reset", text.replace("!rst_ni", "1'b0")), sets) == (
+        sets[0] if cell == "bw_step" else None
+    )
+    assert same(cell, Mutant("nothing written", text.replace("<= ", "<= ~")), sets) is not None
 
 
 def test_mutants_leave_ports_and_messages_alone() -> None:

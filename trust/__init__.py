@@ -1,7 +1,9 @@
 """Campaigns that look for what is wrong with bitwright: `python -m trust` lists them.
 
 oracle.py       what a graph means, once more, in plain Python integers
-networks.py     random networks and plans
+networks.py     random networks
+operations.py   of random operations
+plans.py        and random plans for them
 inputs.py       random and adversarial inputs
 engines.py      many networks through the reference, RTL and HLS at a time
 shrink.py       a failure made as small as it goes
@@ -10,9 +12,12 @@ fuzz.py         differential fuzzing
 strangers.py    damaged files
 loader_fuzz.py  the loaders that read them
 mutants.py      library cells with a mistake
-mutation.py     the battery that has to find it
-survivors.py    a cell's own tests, where the battery did not
+bench.py        plain-Python models that have to find it
+battery.py      networks that have to find it
+equivalence.py  a mistake that is none, proven
+mutation.py     the campaign over all cells
 emitters.py     the Python that emits, with a mistake
-kills.py        a job killed at random moments
+jobs.py         what is killed, and what it leaves
+kills.py        jobs killed at random moments
 results.py      rows of campaigns, and docs/results/trust.json
 """

@@ -2,9 +2,10 @@
 
     python -m trust mutate-emitters --hours 2
 
-A mutant is imported in a forked process and emits the networks of the battery. It is killed if it
-raises, or if a design that differs from the right one in its text does something wrong. Each file
-is a row of docs/results/trust/mutation.csv, like the library cells.
+A mutant is imported in a forked process and emits the networks of the battery, at first a few, and
+then, if nothing noticed it, all. It is killed if it raises, or if a design that differs from the
+right one does something wrong. One that differs in comments alone is no mutant. Each file is a row
+of docs/results/trust/mutation.csv, like the library cells.
 """
 
 import ast
@@ -12,33 +13,47 @@ import copy
 import importlib
 import importlib.util
 import os
+import re
+import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from bitwright.models.errors import BitwrightError, ToolError
-from bitwright.rtl_tb import Design, emit, load_design
+from bitwright.rtl_tb import Design, load_design
 from bitwright.rtl_tb.many import build_many
 from trust import engines, results
+from trust.battery import SEED, chosen
 from trust.engines import Case
-from trust.mutation import SEED, chosen
+from trust.mutation import record
 from trust.networks import network
 
 ROOM = Path(__file__).parent.parent / "rtl_tb"
-EMITTERS = ("text", "schedule", "memory", "plain", "layers", "heads", "products", "streamed",
+EMITTERS = ("text", "memory", "plain", "layers", "heads", "products", "streamed",
             "folded", "redundant", "loading", "emit")  # fmt: skip
 
 _AT_ONCE = 16
+_CPU_S, _WALL_S = 30, 120  # to emit all networks
+_TAG, _WORDS = "mutant", "words.npy"
+
+Verdict = Literal["alike", "comments", "survives", "killed"]
+"""alike: it emits the same text. comments: the same but for comments. survives: another design,
+and nobody noticed."""
+_ORDER = get_args(Verdict)
+
 _COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -50,17 +65,18 @@ _BINARY: dict[type[ast.operator], type[ast.operator]] = {
 
 
 def python_mutants(source: str) -> Iterator[tuple[str, str]]:
-    """Every mutant of a module: what it is, and its text."""
+    """Every mutant of a module but for its assertions: what it is, and its text."""
     tree = ast.parse(source)
+    asserted = {id(n) for a in ast.walk(tree) if isinstance(a, ast.Assert) for n in ast.walk(a)}
     for place, node in enumerate(ast.walk(tree)):
-        for name in _kinds(node):
+        for name in () if id(node) in asserted else _kinds(node):
             changed = copy.deepcopy(tree)
             other = next(islice(ast.walk(changed), place, None))
             _apply(other, name)
             before, after = ast.unparse(node), ast.unparse(other)
-            line = getattr(node, "lineno", 0)
             if before != after:
-                yield f"{line}: {before} -> {after}", ast.unparse(changed)
+                at = f"{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}"
+                yield f"{at}: {before} -> {after}", ast.unparse(changed)
 
 
 def _kinds(node: ast.AST) -> tuple[str, ...]:
@@ -124,75 +140,100 @@ class _Mutated:
 def emitted_by(emitter: str, text: str, cases: Sequence[Case], tag: str, folder: Path) -> bool:
     """Emit with a mutant, in a process of its own, as graphs named after the tag.
 
-    False where it raised anything or took too long.
+    False where it raised anything or took too long. The adder-graph solver's threads do not live
+    on in a forked process: the one that calls this must not have used it.
     """
     child = os.fork()
     if child == 0:
         status = 1
         try:
+            resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             for name in [n for n in sys.modules if n.startswith("bitwright.rtl_tb")]:
                 del sys.modules[name]
             mutated = _Mutated(f"bitwright.rtl_tb.{emitter}", ROOM / f"{emitter}.py", text)
             sys.meta_path.insert(0, mutated)  # type: ignore[arg-type]
             fresh = importlib.import_module("bitwright.rtl_tb.emit")
+            loads = importlib.import_module("bitwright.rtl_tb.loading")
             for case in cases:
                 one = case.network
                 graph = replace(one.graph, name=f"{one.graph.name}{tag}")
                 fresh.emit(graph, one.plan, folder / one.graph.name, one.form)
+                if one.loaded is not None:
+                    words = loads.load_words(one.loaded, one.plan, one.graph)
+                    np.save(folder / one.graph.name / _WORDS, words)
             status = 0
         finally:
             os._exit(status)
-    for _ in range(600):
+    end = time.monotonic() + _WALL_S
+    while time.monotonic() < end:
         done, code = os.waitpid(child, os.WNOHANG)
         if done:
             return code == 0
-        time.sleep(0.05)
-    os.kill(child, 9)
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return False
 
 
-def _text(design: Design, tag: str) -> str:
-    return "".join(file.read_text() for file in design.files).replace(tag, "")
+def _words(folder: Path) -> engines.Words | None:
+    """What is loaded into a design, if anything."""
+    file = folder / _WORDS
+    return np.load(file, allow_pickle=False) if file.is_file() else None
 
 
 class Emitter:
-    """An emitter with the battery's networks as it emits them without a mistake."""
+    """An emitter, and the networks that it emits, with what they are without a mistake."""
 
     def __init__(self, emitter: str, numbers: Sequence[int], folder: Path) -> None:
         self.emitter, self.folder = emitter, folder
         self.cases = [engines.case(network(SEED, n), n) for n in numbers]
-        self.right = []
-        for case in self.cases:
-            one = case.network
-            design = emit(one.graph, one.plan, folder / "right" / one.graph.name, one.form)
-            self.right.append(_text(design, "none"))
+        source = (ROOM / f"{emitter}.py").read_text()
+        if not emitted_by(emitter, source, self.cases, _TAG, folder / "right"):
+            raise AssertionError(f"{emitter}.py does not emit without a mistake")
+        self.right = [self._code("right", case, _TAG) for case in self.cases]
+        self._turns = 0
 
-    def killed(self, given: Sequence[str]) -> list[bool]:
-        """For the text of every mutant whether it is noticed."""
-        killed = [False] * len(given)
+    def _code(self, place: str, case: Case, tag: str) -> tuple[str, str]:
+        """A design's text as if it had no tag, and that without comments; then what it loads."""
+        name = case.network.graph.name
+        design = load_design(self.folder / place / name)
+        text = "".join(file.read_text() for file in design.files).replace(f"{name}{tag}", name)
+        words = repr(getattr(_words(self.folder / place / name), "tolist", str)())
+        return text + words, re.sub(r"//[^\n]*", "", text) + words
+
+    def judged(self, given: Sequence[str]) -> list[Verdict]:
+        """What becomes of the text of every mutant."""
+        verdicts: list[Verdict] = ["alike"] * len(given)
         waiting: dict[int, list[tuple[Case, Design]]] = {}
         for i, text in enumerate(given):
-            place = self.folder / f"m{i}"
-            shutil.rmtree(place, ignore_errors=True)
-            if not emitted_by(self.emitter, text, self.cases, f"m{i}", place):
-                killed[i] = True
+            tag = f"{_TAG}{i}x"
+            shutil.rmtree(self.folder / f"m{i}", ignore_errors=True)
+            if not emitted_by(self.emitter, text, self.cases, tag, self.folder / f"m{i}"):
+                verdicts[i] = "killed"
                 continue
-            designs = [load_design(place / case.network.graph.name) for case in self.cases]
-            both = zip(self.cases, designs, self.right, strict=True)
-            waiting[i] = [(c, d) for c, d, right in both if _text(d, f"m{i}") != right]
+            waiting[i] = []
+            for case, (right, code) in zip(self.cases, self.right, strict=True):
+                made, made_code = self._code(f"m{i}", case, tag)
+                if made_code != code:
+                    verdicts[i] = "survives"
+                    place = self.folder / f"m{i}" / case.network.graph.name
+                    waiting[i].append((case, load_design(place)))
+                elif made != right and verdicts[i] == "alike":
+                    verdicts[i] = "comments"
         turn = 0
-        while left := [i for i, differ in waiting.items() if not killed[i] and len(differ) > turn]:
-            for i, wrong in self._wrong([(i, *waiting[i][turn]) for i in left], turn):
-                killed[i] = wrong
+        while left := [
+            i for i, differ in waiting.items() if verdicts[i] != "killed" and len(differ) > turn
+        ]:
+            for i, wrong in self._wrong([(i, *waiting[i][turn]) for i in left]):
+                if wrong:
+                    verdicts[i] = "killed"
             turn += 1
-        return killed
+        return verdicts
 
-    def _wrong(
-        self, given: list[tuple[int, Case, Design]], turn: int
-    ) -> Iterator[tuple[int, bool]]:
-        place = self.folder / f"sim{turn}_{given[0][0]}_{len(given)}"
+    def _wrong(self, given: list[tuple[int, Case, Design]]) -> Iterator[tuple[int, bool]]:
+        self._turns += 1
+        place = self.folder / f"sim{self._turns}"
         try:
             simulators = build_many([design for _, _, design in given], place)
         except ToolError:
@@ -200,12 +241,13 @@ class Emitter:
                 yield given[0][0], True
             else:
                 half = len(given) // 2
-                yield from self._wrong(given[:half], turn)
-                yield from self._wrong(given[half:], turn)
+                yield from self._wrong(given[:half])
+                yield from self._wrong(given[half:])
             return
         for (i, case, _), simulator in zip(given, simulators, strict=True):
             try:
-                wrong = bool(engines.simulated(case, simulator))
+                words = _words(self.folder / f"m{i}" / case.network.graph.name)
+                wrong = bool(engines.simulated(case, simulator, words))
             except BitwrightError:
                 wrong = True
             yield i, wrong
@@ -221,26 +263,33 @@ def mutate_emitters(
     console = Console()
     end = time.monotonic() + hours * 3600
     known = {row["cell"] for row in results.rows("mutation")}
-    numbers = sorted({numbers[0] for numbers in chosen().values()})
+    few = sorted({numbers[0] for numbers in chosen().values()})
+    rest = sorted({number for numbers in chosen().values() for number in numbers} - set(few))
     for name in EMITTERS:
         file = ROOM / f"{name}.py"
-        wanted = f"{name}.py" == emitter if emitter else f"{name}.py" not in known
-        if time.monotonic() > end or not wanted or not file.is_file():
+        wanted = name == emitter if emitter else file.name not in known
+        if time.monotonic() > end or not wanted:
             continue
         begun = time.monotonic()
-        total = 0
-        survivors = []
-        with tempfile.TemporaryDirectory(prefix="bitwright-mutants-") as folder:
-            tested = Emitter(name, numbers, Path(folder))
-            waiting = islice(python_mutants(file.read_text()), 0, None, every)
-            while batch := list(islice(waiting, _AT_ONCE)):
-                killed = tested.killed([text for _, text in batch])
-                total += len(batch)
-                survivors += [w for (w, _), k in zip(batch, killed, strict=True) if not k]
+        mutants = list(islice(python_mutants(file.read_text()), 0, None, every))
+        found = {what: "alike" for what, _ in mutants}
+        for numbers in (few, rest):
+            with tempfile.TemporaryDirectory(prefix="bitwright-mutants-") as folder:
+                tested = Emitter(name, numbers, Path(folder))
+                left = [one for one in mutants if found[one[0]] != "killed"]
+                for start in range(0, len(left), _AT_ONCE):
+                    batch = left[start : start + _AT_ONCE]
+                    verdicts = tested.judged([text for _, text in batch])
+                    for (what, _), verdict in zip(batch, verdicts, strict=True):
+                        found[what] = max(found[what], verdict, key=_ORDER.index)
+        counts = Counter(found.values())
+        total = len(mutants) - counts["comments"]
+        survivors = [what for what, verdict in found.items() if verdict in ("alike", "survives")]
+        record(file.name, total, counts["killed"], counts["comments"], begun, survivors)
+        console.print(
+            f"{file.name}: {counts['killed']} of {total} killed, {counts['comments']} change "
+            f"comments, {time.monotonic() - begun:.0f} s",
+            highlight=False,
+        )
         for what in survivors:
-            row = {"cell": f"{name}.py", "what": what, "reason": ""}
-            results.record("survivors", ("cell", "what"), row)
-        made = {"cell": f"{name}.py", "total": total, "killed": total - len(survivors),
-                "seconds": round(time.monotonic() - begun), "commit": results.commit()}  # fmt: skip
-        results.record("mutation", ("cell",), made)
-        console.print(f"{name}.py: {total - len(survivors)} of {total} killed", highlight=False)
+            console.print(f"  {found[what]}: {what}", markup=False, highlight=False)

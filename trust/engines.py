@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from bitwright import hls
 from bitwright.hls.many import simulate_many
@@ -21,12 +22,13 @@ from bitwright.models.graph import Graph, IntArray, Plan, cycles, evaluate
 from bitwright.rtl_tb import Design, Form, Load, Simulator, emit, load_words
 from bitwright.rtl_tb.many import build_many
 from trust import inputs, networks
-from trust.networks import Network
 from trust.oracle import Oracle
+from trust.plans import Network
 
 Engine = Literal["reference", "rtl", "hls"]
 ENGINES: tuple[Engine, ...] = ("reference", "rtl", "hls")
 Emit = Callable[[Graph, Plan, Path, Form], Design]
+Words = npt.NDArray[np.uint32]
 T = TypeVar("T")
 
 _MOST_VECTORS, _LEAST_VECTORS = 160, 12
@@ -161,15 +163,19 @@ def _simulate_all(made: list[tuple[Case, Verdict, Design]], folder: Path) -> Non
         _keep(verdict, "rtl", _attempt(verdict, "rtl", simulated, one, simulator))
 
 
-def simulated(one: Case, simulator: Simulator) -> str:
-    """What a compiled design did wrong with a case, in a sentence; empty if nothing."""
+def simulated(one: Case, simulator: Simulator, words: Words | None = None) -> str:
+    """What a compiled design did wrong with a case, in a sentence; empty if nothing.
+
+    words: for the load stream, where they are not what `load_words` makes today.
+    """
     done = simulator.verify(one.x, one.expected, paused=max(8, len(one.x) // 4))
     loaded = one.network.loaded
     if done.faults or loaded is None or one.after is None:
         return "; ".join(done.faults)
     # The first half as it was made, the second half with the other weights, with pauses.
     half = len(one.x) // 2
-    words = load_words(loaded, one.network.plan, one.network.graph)
+    if words is None:
+        words = load_words(loaded, one.network.plan, one.network.graph)
     again = simulator.simulate(one.x, seed=3, loads=[Load(half, words)])
     return _differs(again.outputs, np.concatenate([one.expected[:half], one.after[half:]]))
 

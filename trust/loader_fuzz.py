@@ -8,6 +8,7 @@ anything is opened, written or run outside the worker's own folder. What fails i
 tests/strangers, where a test reads it again.
 """
 
+import faulthandler
 import json
 import os
 import resource
@@ -135,6 +136,7 @@ def _lines(pipe: Any) -> Iterator[bytes | None]:
 
 
 def _read_all(kind: Kind, first: int, count: int, loader: Loader, pipe: Any) -> None:
+    faulthandler.disable()  # pytest's would write through what is closed here
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
     home = Path(tempfile.mkdtemp(prefix="bitwright-strangers-", dir=_memory_disk()))
     try:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bitwright.models.graph import load, load_plan, save, save_plan
 from trust.engines import Case, answered
-from trust.networks import Network
+from trust.plans import Network
 
 FOLDER = Path(__file__).parent.parent / "tests" / "regressions"
 

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -78,8 +79,9 @@ def summarise(folder: Path = FOLDER, summary: Path = SUMMARY) -> None:
     _replace(summary, json.dumps(tree, indent=1) + "\n")
 
 
+@cache
 def commit() -> str:
-    """The commit that is checked out, with a + where files differ from it."""
+    """The commit that this process started from, with a + where files differed from it."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True)
     # Results are written while a campaign runs, and regressions when it finds something.

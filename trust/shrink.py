@@ -47,8 +47,8 @@ from bitwright.models.graph import (
 from bitwright.rtl_tb import emit
 from trust.engines import Case, Emit, answered, compare
 from trust.engines import Engine as Claimant
-from trust.networks import Network
 from trust.oracle import Oracle
+from trust.plans import Network
 
 _AT_ONCE = 12
 _ROUNDS = 60

@@ -76,9 +76,11 @@ def explore(
         "failed": failed,
         "points": [{"point": n, "candidate": c.as_dict(), **row} for n, c, row in rows],
     }
+    usable = [(row["accuracy"], n) for n, _, row in rows if "error" not in row]
+    best = max(usable)[1] if usable else "N"
     following = (
         f"report:  bitwright report {folder}\n"
-        f"hardware: bitwright run --from {folder}/study.db --point N"
+        f"hardware: bitwright run --from {folder}/study.db --point {best}"
     )
     show(result, as_json, summary(rows, asked), following)
 
@@ -98,14 +100,14 @@ def report(
     Examples:
       bitwright report out/explore/digits
     """
-    from bitwright.report import write_text
+    from bitwright.models.files import replace_file
     from bitwright.search.page import PAGE, page
     from bitwright.search.study import read_study
 
     with read_study(study) as found:
         text = page(found, str(study if study.is_file() else study / "study.db"))
         file = out or found.folder / PAGE
-    write_text(text, file)
+    replace_file(file, text)
     show({"page": file}, as_json, f"page: {file}")
 
 

@@ -1,7 +1,7 @@
 """Making the integer graph."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,11 @@ from bitwright.cli.options import (
     WeightsOption,
 )
 from bitwright.models.errors import InputError
+
+if TYPE_CHECKING:
+    from bitwright.models.lower import Lowered
+
+_MANY_BITS = 4  # below the sums' own, from which on a user wants to know
 
 
 def lower(
@@ -88,6 +93,7 @@ def lower(
     graph = lowered.graph
     accuracy, lowering = compare_with_torch(network, lowered, rows or random_rows(lowered))
     save(graph, out)
+    _note_wide_outputs(lowered)
     result = {"graph": out, "digest": digest(graph), "name": graph.name, "accuracy": accuracy,
               "lowering": lowering}  # fmt: skip
     show(result, as_json, graph_table(graph), lowering_table(graph.name, accuracy, lowering))
@@ -120,7 +126,23 @@ def _lower_file(
         outputs = dequantise(graph, evaluate(graph, quantise(graph, lowered.arrange(rows.x))))
         accuracy = Accuracy(None, float((decide(graph, outputs) == rows.y).mean()))
     save(graph, out)
+    _note_wide_outputs(lowered)
     result = {"graph": out, "digest": digest(graph), "name": graph.name, "accuracy": accuracy}
     show(result, as_json, graph_table(graph))
     if accuracy.reference is not None and not as_json:
         typer.echo(f"accuracy: {100 * accuracy.reference:.2f} %")
+
+
+def _note_wide_outputs(lowered: "Lowered") -> None:
+    """Tell that a float bias makes the last layer wide, which nobody expects who chose its bits."""
+    name = lowered.graph.output.name
+    last = next((c for c in lowered.counterparts if c.tensor == name), None)
+    if last is None or not last.multiplier.any():
+        return
+    least = min(abs(int(m)) for m in last.multiplier if m)
+    if least.bit_length() > _MANY_BITS:
+        typer.echo(
+            f"note: {name} has {least.bit_length() - 1} bits below those of its sums, for a bias "
+            "that is no multiple of their scale: bias_quant=Int8Bias on that layer saves them",
+            err=True,
+        )

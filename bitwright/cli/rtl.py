@@ -138,7 +138,8 @@ def verify(
               "bench": found, "controls": caught, "upsets": upsets,
               "waves": out / "waves.fst" if waves else None}  # fmt: skip
     write_json(result, out / "verify.json")
-    show(result, as_json, engines_table(known.name, {"rtl": engine}, caught, found))
+    kept = f"kept in {out}/verify.json, for the README of 'bitwright ip --verified'"
+    show(result, as_json, engines_table(known.name, {"rtl": engine}, caught, found), kept)
     redundant = emitted.plan is not None and emitted.plan.redundancy == 3
     end(
         engine.passed

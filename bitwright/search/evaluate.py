@@ -48,15 +48,19 @@ def evaluate(message: Mapping[str, Any]) -> Row:
         space = Space.from_dict(message["space"])
         task = Task(message["kind"], Candidate.from_dict(message["candidate"]))
         if space.context(task.kind) != message["context"]:
-            raise InputError(f"{space.model} has changed meanwhile: explore again")
+            raise InputError(
+                f"{space.model} has changed meanwhile, or the worker has another bitwright: "
+                "explore again with equal ones"
+            )
         here = Place(Path(message["folder"]), message["key"], message["start"])
         row = _KINDS[task.kind](space, task.candidate, here)
     except BitwrightError as error:
         row = {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - a candidate may fail in any way, the study goes on
         where = traceback.extract_tb(error.__traceback__)[-1]
-        told = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
-        row = {"error": f"{told} ({Path(where.filename).name}, line {where.lineno})"}
+        told = " ".join(line.strip() for line in str(error).splitlines()[:3])
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        row = {"error": f"{type(error).__name__}: {told} ({place})"}
     row["seconds"] = round(time.perf_counter() - began, 3)
     return row
 
@@ -101,8 +105,9 @@ def _candidate(space: Space, candidate: Candidate, here: Place) -> Row:
 def _final(space: Space, candidate: Candidate, here: Place) -> Row:
     """Trained in full: `accuracy` on held-out and `test_accuracy` on test rows.
 
-    Once with distillation and once without; `distilled` says which was better on held-out rows and
-    was kept. Its folder, points/KEY, has weights.pt, graph/ and plan.json.
+    Once with distillation and once without; the one that was better on held-out rows is kept.
+    `distilled` says which, `tried` how good both were there. Its folder, points/KEY, has
+    weights.pt, graph/ and plan.json.
     """
     from bitwright.models.graph.storage import replaced_folder
     from bitwright.search.network import (
@@ -129,7 +134,8 @@ def _final(space: Space, candidate: Candidate, here: Place) -> Row:
         keep_state(model, fresh / "weights.pt")
         save(lowered.graph, fresh / "graph")
         save_plan(plan, fresh / "plan.json")
-    return {"epochs": epochs, "distilled": distilled, **row}
+    told = {"distilled" if taught else "plain": reached for reached, taught, *_ in tried}
+    return {"epochs": epochs, "distilled": distilled, "tried": told, **row}
 
 
 def _tables(space: Space, candidate: Candidate, here: Place) -> Row:

@@ -54,7 +54,10 @@ def unmet(needs: Needs, resources: Needs) -> str | None:
 
 
 class LocalExecutor:
-    """Processes on this machine. A worker that dies is replaced, and its task given to another."""
+    """Processes on this machine. A worker that dies is replaced, and its task given to another.
+
+    All start with the first task, so that they are there when there is work for them.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class LocalExecutor:
         self._waiting: list[tuple[str, str, Needs, int]] = []
         self._changed = threading.Condition()
         self._done: queue.SimpleQueue[tuple[str, Row]] = queue.SimpleQueue()
-        self._closing = False
+        self._begun = self._closing = False
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._threads = [
             threading.Thread(target=self._serve, args=(i,), daemon=True) for i in range(workers)
@@ -89,7 +92,8 @@ class LocalExecutor:
             raise InputError(lacking)
         with self._changed:
             self._waiting.append((key, json.dumps(message), needs, 1))
-            self._changed.notify()
+            self._begun = True
+            self._changed.notify_all()
 
     def wait(self, timeout: float) -> list[tuple[str, Row]]:
         """See `Executor`."""
@@ -114,10 +118,12 @@ class LocalExecutor:
     def _serve(self, number: int) -> None:
         log_file = self._folder / f"worker-{number}.log"
         with log_file.open("a", encoding="utf-8") as log:
-            process: subprocess.Popen[str] | None = None
+            with self._changed:
+                self._changed.wait_for(lambda: self._begun or self._closing)
+            process = self._start(number, log)
             while (task := self._next()) is not None:
                 key, message, needs, attempt = task
-                if process is None or process.poll() is not None:
+                if process.poll() is not None:
                     process = self._start(number, log)
                 row = _ask(process, message)
                 with self._changed:
@@ -131,9 +137,8 @@ class LocalExecutor:
                                     f"see {log_file}"}  # fmt: skip
                 if row is not None:
                     self._done.put((key, row))
-            if process is not None:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
 
     def _next(self) -> tuple[str, str, Needs, int] | None:
         with self._changed:

@@ -41,10 +41,16 @@ def prove(
         folder = study.folder
     record = records.get(number)
     if record is None or record.error is not None or space.key(record.task) != record.key:
-        why = f"failed: {record.error}" if record is not None and record.error else "is not in it"
+        if record is None:
+            why = "is not in it"
+        elif record.error is not None:
+            why = f"failed: {record.error}"
+        else:
+            why = "is of another version of bitwright, of its network or of the space"
         usable = [n for n, r in records.items() if r.done and space.key(r.task) == r.key]
         raise InputError(
-            f"point {number} of {place} {why}: choose from {', '.join(map(str, usable)) or 'none'}"
+            f"point {number} of {place} {why}: choose from "
+            f"{', '.join(map(str, usable)) or 'none, and explore again'}"
         )
     final = Task("final", record.task.candidate)
     key = space.key(final)

@@ -39,7 +39,8 @@ Method = Generator[Task | Handle | Note, Any, None]
 def uniform(space: Space) -> Method:
     """Every network of uniform precision, of every shape: the baseline.
 
-    All layers have the same bits for weights, and all the same for activations; nothing is pruned.
+    All layers have the same bits for weights, and all the same for activations; a layer with one
+    choice keeps that (inputs that are bits). Nothing is pruned.
     """
     for candidate in uniform_candidates(space):
         yield Task("candidate", candidate)
@@ -53,15 +54,18 @@ def uniform_candidates(space: Space) -> Iterator[Candidate]:
             if name in space.precision:
                 shared[name] = [choices[0]] if isinstance(choices[0], str) else list(choices)
         elif f"{name}.0" in space.precision:
-            common = [c for c in choices[0] if all(c in layer for layer in choices)]
+            free = [layer for layer in choices if len(layer) > 1] or choices[:1]
+            common = [c for c in free[0] if all(c in layer for layer in free)]
             shared[name] = common[:1] if isinstance(choices[0][0], str) else common
     seen = set()
     for shape in space.shapes():
         for made in itertools.product(*shared.values()):
             chosen = dict(shape)
             for name, value in zip(shared, made, strict=True):
-                keys = [d.name for d in space.dimensions if d.name.rpartition(".")[0] == name]
-                chosen |= dict.fromkeys(keys or [name], value)
+                layers = [d for d in space.dimensions if d.name.rpartition(".")[0] == name]
+                chosen |= {d.name: value if len(d.choices) > 1 else d.choices[0] for d in layers}
+                if not layers:
+                    chosen[name] = value
             candidate = space.candidate(chosen)
             if candidate not in seen:
                 seen.add(candidate)

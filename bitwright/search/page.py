@@ -26,7 +26,14 @@ def page(study: Study, shown_as: str) -> str:
     Raises StorageError where the study holds something else than it should.
     """
     space = Space.from_dict(study.fact("space"))
-    records = [r for r in study.records() if r.row is not None and r.key == space.key(r.task)]
+    known = [r for r in study.records() if r.row is not None]
+    records = [r for r in known if r.key == space.key(r.task)]
+    notes = list(study.fact("notes") or [])
+    if earlier := len(known) - len(records):
+        notes.append(
+            f"{earlier} networks are of another version of bitwright, of the network or of the "
+            "space, and not shown: explore again to have their like."
+        )
     points = [_point(study.folder, space, r) for r in records]
     seconds = sum(float((r.row or {}).get("seconds", 0)) for r in records)
     last = max((r.finished or 0 for r in records), default=0.0)
@@ -36,13 +43,13 @@ def page(study: Study, shown_as: str) -> str:
         "limits": dict(space.budget.limits),
         "study": shown_as,
         "points": points,
-        "sensitivity": _sensitivity(study, space),
-        "notes": study.fact("notes") or [],
+        **_curves(study, space),
+        "notes": notes,
         "hours": f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min",
         "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime(last)) if last else "never",
         "again": [
             "bitwright explore SPACE.toml   # this space, seed "
-            f"{space.search.seed}:\n{json.dumps(_short(space), indent=1)}",
+            f"{space.search.seed}:\n{_told(space)}",
             f"bitwright report {shown_as}",
         ],
         "versions": ", ".join(f"{k} {v}" for k, v in (study.fact("versions") or {}).items()),
@@ -94,37 +101,43 @@ def _verified(folder: Path, number: int) -> tuple[bool | None, Mapping[str, Any]
         return None, None
 
 
-def _sensitivity(study: Study, space: Space) -> list[dict[str, Any]] | None:
-    """Curves of loss against bits of the first shape's modules, nothing else varied."""
+def _curves(study: Study, space: Space) -> dict[str, Any]:
+    """`sensitivity` and `rates` of the first shape whose tables are in the study.
+
+    sensitivity: loss against bits of each module, nothing else varied. rates: see `tables.rates`.
+    """
     for record in study.records(("tables",)):
-        if record.row is None or "error" in record.row or record.key != space.key(record.task):
+        if record.done and record.key == space.key(record.task):
+            row, base = dict(record.row or {}), space.choices(record.task.candidate)
+            return {"sensitivity": _sensitivity(row, base), "rates": row["rates"]}
+    return {"sensitivity": None, "rates": None}
+
+
+def _sensitivity(row: Mapping[str, Any], base: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = []
+    for module in row["modules"]:
+        bits = [d for d in module["dimensions"] if not isinstance(base[d], str)]
+        bits = [d for d in bits if not d.startswith("sparsity.")]
+        if len(bits) != 1:
             continue
-        base = space.choices(record.task.candidate)
-        found = []
-        for module in record.row["modules"]:
-            bits = [d for d in module["dimensions"] if not isinstance(base[d], str)]
-            bits = [d for d in bits if not d.startswith("sparsity.")]
-            if len(bits) != 1:
-                continue
-            at = module["dimensions"].index(bits[0])
-            curve = [
-                [combination[at], loss]
-                for combination, loss in module["entries"]
-                if all(
-                    c == base[d]
-                    for d, c in zip(module["dimensions"], combination, strict=True)
-                    if d != bits[0]
-                )
-            ]
-            kind = "weights" if module["weights"] else "activations"
-            found.append({"name": module["name"], "kind": kind, "curve": sorted(curve)})
-        return found
-    return None
+        at = module["dimensions"].index(bits[0])
+        curve = [
+            [combination[at], loss]
+            for combination, loss in module["entries"]
+            if all(
+                c == base[d]
+                for d, c in zip(module["dimensions"], combination, strict=True)
+                if d != bits[0]
+            )
+        ]
+        kind = "weights" if module["weights"] else "activations"
+        found.append({"name": module["name"], "kind": kind, "curve": sorted(curve)})
+    return found
 
 
-def _short(space: Space) -> dict[str, Any]:
-    """What differs from nothing said, for people to read."""
+def _told(space: Space) -> str:
+    """What differs from nothing said, for people to read: a line for each part."""
     told = space.as_dict()
-    for key in ("training", "start", "final"):
+    for key in ("training", "start", "final", "budget", "search"):
         told[key] = {k: v for k, v in told[key].items() if v}
-    return {key: value for key, value in told.items() if value}
+    return "\n".join(f"{key}: {json.dumps(value)}" for key, value in told.items() if value)

@@ -39,6 +39,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -55,6 +56,9 @@ else:
     import tomli as tomllib
 
 METHODS = ("uniform", "pareto", "ilp", "differentiable")
+EVALUATION = 2
+"""Counts the changes of what evaluations mean within a version: rows of an earlier one are made
+again, and not mixed with new ones."""
 _TABLES = ("arguments", "vary", "sparsity", "budget", "training", "start", "final", "search")
 
 
@@ -195,9 +199,18 @@ class Space:
             yield ample | {d.name: c for d, c in zip(free, made, strict=True)}
 
     def context(self, kind: Kind) -> str:
-        """All that the result of a task depends on but its candidate: a digest."""
+        """All that the result of a task depends on but its candidate: a digest.
+
+        Bitwright's version too, as training, lowering and estimates change with it.
+        """
         s = self.search
-        told: list[Any] = [_content(self.model), self.model.rpartition(":")[2], self.data]
+        told: list[Any] = [
+            version("bitwright"),
+            EVALUATION,
+            _content(self.model),
+            self.model.rpartition(":")[2],
+            self.data,
+        ]
         told += [dict(self.arguments), asdict(self.start), s.held_out, s.rows, s.seed]
         if kind in ("candidate", "final"):
             told += [asdict(self.training), s.patience, self.budget.target, self.budget.clock_mhz]

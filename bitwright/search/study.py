@@ -2,7 +2,7 @@
 
 One process writes at a time. A task is entered when it is asked for, and completed with its row in
 one transaction; nothing is ever changed or removed. Workers leave rows in files first (`rows/`), so
-that what was finished while nobody listened is found by the next run.
+that what was finished while nobody listened is found by the next run, and by other workers.
 """
 
 import fcntl
@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,6 @@ class Study:
                 "UPDATE tasks SET finished = ?, row = ? WHERE key = ? AND row IS NULL",
                 (time.time(), json.dumps(row), key),
             )
-        with suppress(FileNotFoundError):
-            row_file(self.folder, key).unlink()
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """The rows of all finished tasks, by key."""
@@ -137,11 +135,10 @@ class Study:
     def collect(self) -> int:
         """Take the rows of known tasks that workers left in files; how many."""
         taken = 0
-        known = {key for (key,) in self._db.execute("SELECT key FROM tasks")}
-        for file in sorted((self.folder / "rows").glob("*.json")):
-            row = read_row(file) if file.stem in known else None
-            if row is not None:
-                self.complete(file.stem, row)
+        unfinished = self._db.execute("SELECT key FROM tasks WHERE row IS NULL").fetchall()
+        for (key,) in unfinished:
+            if (row := read_row(row_file(self.folder, key))) is not None:
+                self.complete(key, row)
                 taken += 1
         return taken
 
@@ -207,11 +204,10 @@ def row_file(folder: Path, key: str) -> Path:
     return folder / "rows" / f"{key}.json"
 
 
-def write_row(folder: Path, key: str, row: Mapping[str, Any]) -> None:
+def write_row(file: Path, row: Mapping[str, Any]) -> None:
     """Leave a row: whole or not there, also after a kill or power cut."""
-    file = row_file(folder, key)
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{key}-{os.getpid()}")
+    temporary = file.with_name(f".{file.stem}-{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as out:
         json.dump(row, out)
         out.flush()

@@ -7,6 +7,7 @@ once. One network serves many parts at once. Nothing is trained: all start from 
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from bitwright.cost_model.estimate import unrolled_plan
 from bitwright.models.data import stratified_rows
 from bitwright.models.errors import InputError
 from bitwright.models.graph import Graph, Node
+from bitwright.models.layers.curves import full_scale_step, rate_distortion
+from bitwright.models.layers.rate_distortion import Activations
 from bitwright.models.lower import lower
 from bitwright.models.train import magnitude_mask
 from bitwright.search.candidate import Candidate, Scalar
@@ -33,6 +36,8 @@ from bitwright.search.sensitivity import ROWS, Sensitivity, activations, sensiti
 from bitwright.search.space import Space
 
 MOST_NETWORKS = 3000
+_SOURCE_BITS = 8
+"""What bit planes are taken from: the bits of a bottleneck's source."""
 
 Chosen = dict[str, Scalar]
 Row = dict[str, Any]
@@ -44,6 +49,7 @@ def measure_tables(space: Space, candidate: Candidate, start: Path) -> Row:
     parts: of each its `name`, the `dimensions` that it depends on, and `entries`: [choices, ways],
     a way being its resources, `cycles`, `latency` in cycles, and `width` and `size` of what it
     hands on. modules: likewise, with entries [choices, loss]. traces: of the Hessian, by module.
+    rates: of every activation that a bottleneck could follow, PSNR in dB by kept bits.
 
     Raises InputError where there are more combinations than MOST_NETWORKS.
     """
@@ -89,8 +95,32 @@ def measure_tables(space: Space, candidate: Candidate, start: Path) -> Row:
         "parts": [t for t, kind in zip(tables, kinds, strict=True) if kind == "part"],
         "modules": [t for t, kind in zip(tables, kinds, strict=True) if kind == "module"],
         "traces": dict(known.traces),
+        "rates": rates(known.outputs),
         "networks": seen.count,
     }
+
+
+def rates(outputs: Mapping[str, torch.Tensor]) -> list[Row]:
+    """Rate-distortion curves of activations: `name`, `bitplanes` and `uniform`, as [bits, PSNR].
+
+    Those that a bottleneck cannot follow, such as negative ones, have none, and what loses nothing
+    has no finite PSNR and is left out.
+    """
+    found = []
+    for name, values in outputs.items():
+        try:
+            data = Activations.of(values.numpy())
+        except InputError:
+            continue
+        curve = rate_distortion(data, full_scale_step(data, _SOURCE_BITS), _SOURCE_BITS)
+        kinds = {"bitplanes": curve.bitplanes, "uniform": curve.uniform}
+        lines = {
+            kind: [[p.bits, round(p.psnr, 3)] for p in points if math.isfinite(p.psnr)]
+            for kind, points in kinds.items()
+        }
+        if all(lines.values()):
+            found.append({"name": name, **lines})
+    return found
 
 
 def _packed(

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from bitwright.models.graph import IntType
+from bitwright.models.graph.types import bits_holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class AdderGraph:
                 width = output_width or self.output_width(o)
                 wanted[o.source] = max(wanted[o.source], width - o.shift)
         for i in range(len(self.low) - 1, -1, -1):
-            own = IntType.holding(self.low[i], self.high[i]).width
+            own = bits_holding(self.low[i], self.high[i])
             wanted[i] = min(own, wanted[i])
             if i >= self.inputs:
                 a = self.adders[i - self.inputs]

@@ -11,13 +11,13 @@ beside the engines asks for triple modular redundancy.
 import dataclasses
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_never
 
 from bitwright.models.errors import BitwrightError, StorageError
+from bitwright.models.files import replaced_file
 from bitwright.models.graph.plan import MEMORIES, Engine, Folded, Plan, Unrolled
 
 _MAX_BYTES = 16 << 20
@@ -55,24 +55,9 @@ def plan_from_json(tree: Any) -> Plan:
 
 
 def save_plan(plan: Plan, file: str | os.PathLike[str]) -> None:
-    """Write a plan beside the file's place and rename it. Raises StorageError."""
-    path = Path(file)
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}-", delete=False
-        ) as made:
-            temporary = made.name
-            made.write(json.dumps(plan_to_json(plan), indent=1) + "\n")
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write the plan {path} ({error.strerror or error}): choose another place"
-        ) from None
+    """Replace a file by a plan. Raises StorageError where it cannot be written."""
+    with replaced_file(file, "the plan") as made:
+        made.write((json.dumps(plan_to_json(plan), indent=1) + "\n").encode())
 
 
 def load_plan(file: str | os.PathLike[str]) -> Plan:

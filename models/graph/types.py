@@ -63,6 +63,13 @@ def check_name(name: str, what: str) -> None:
         )
 
 
+def bits_holding(low: int, high: int) -> int:
+    """The fewest bits that hold every integer from `low` to `high`; sums may need more than 64."""
+    if low < 0:
+        return max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1
+    return max(high.bit_length(), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class IntType:
     """A two's complement (signed) or plain binary (unsigned) integer of `width` bits."""
@@ -91,9 +98,7 @@ class IntType:
     @classmethod
     def holding(cls, low: int, high: int) -> "IntType":
         """The narrowest type that holds every integer from `low` to `high`."""
-        if low < 0:
-            return cls(max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1, True)
-        return cls(max(high.bit_length(), 1), False)
+        return cls(bits_holding(low, high), low < 0)
 
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.width}"

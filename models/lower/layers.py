@@ -18,6 +18,16 @@ ADDITIONS = (operator.add, torch.add, "add", "add_")
 CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
 DECISIONS = (torch.argmax, "argmax")
 
+# Calls that change no decision, and are left to whoever reads the scores.
+CONFIDENCES = (
+    torch.softmax,
+    torch.log_softmax,
+    nn.functional.softmax,
+    nn.functional.log_softmax,
+    "softmax",
+    "log_softmax",
+)
+
 # Calls that may only give a tensor another shape, or nothing, which the trial run shows.
 PASSING_MODULES = (
     nn.Identity,

@@ -143,6 +143,8 @@ class Walk:
         if layers.called(node, arithmetic.OPERATORS):
             given = [self._traced.values[a] if isinstance(a, fx.Node) else a for a in node.args]
             return arithmetic.combined(node, source, given, self.book.shape(source), edge)
+        if layers.called(node, layers.CONFIDENCES):
+            module = nn.Softmax()
         raise UnsupportedError(layers.remedy(module))
 
     def _linear(self, node: fx.Node, layer: Any, source: fx.Node, edge: Edge | Real) -> Edge:

@@ -9,6 +9,8 @@
 
 int main() {
     VerilatedContext context;
+    context.randReset(2);  // what is not reset begins at random, not at zero
+    context.randSeed(1);
     Vcells top{&context};
     while (std::fread(top.in_i.data(), sizeof(top.in_i), 1, stdin) == 1) {
         top.rst_ni = top.in_i.data()[0] & 1;

@@ -1,0 +1,240 @@
+"""The cells' own bench: plain-Python models, stepped beside many mutants of a cell at a time.
+
+The models are those of tests/test_rtl_tb_cells.py, which say for every cycle what each output has
+to be. Here every mutant gets all models whose module is its cell or uses it, and all mutants of a
+batch are one program. A mutant is dropped as soon as one of its models has noticed it.
+"""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from bitwright.models.errors import ToolError
+from bitwright.rtl_tb import tools, verilate
+from trust.mutants import Mutant
+
+ROOT = Path(__file__).parent.parent
+CELLS = ROOT / "rtl_tb" / "lib"
+_TESTS = ROOT / "tests"
+
+_MOST_MODELS = 300  # in one program
+_STOPPED = "the simulation stopped"
+_RUNS = 2
+_CYCLES = 1100  # of a run
+_RESET_CYCLES = 4  # before each run
+
+
+@cache
+def _tests() -> Any:
+    """The module of the tests, which are no package."""
+    spec = importlib.util.spec_from_file_location("cell_models", _TESTS / "test_rtl_tb_cells.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def uses(text: str, cell: str) -> bool:
+    """Whether a module's text instantiates a cell."""
+    return re.search(rf"^\s*{cell} (#\(|u_)", text, re.MULTILINE) is not None
+
+
+def users(texts: dict[str, str], changed: set[str]) -> set[str]:
+    """The changed modules, those that instantiate them, and so on."""
+    found = set(changed)
+    while more := {n for n in texts if n not in found and any(uses(texts[n], o) for o in found)}:
+        found |= more
+    return found
+
+
+def renamed(texts: dict[str, str], names: set[str], tag: str) -> dict[str, str]:
+    """The modules of these names under others, and by those in all that use them."""
+    pattern = re.compile(r"\b(" + "|".join(sorted(names, key=len, reverse=True)) + r")\b")
+    return {f"{name}_{tag}": pattern.sub(rf"\1_{tag}", texts[name]) for name in names}
+
+
+def write_all(folder: Path) -> tuple[list[Path], str]:
+    """Write one top with all models' cells into a folder; the files and the top's name."""
+    instances = [(model.module, model) for model in _tests().good().values()]
+    for _, model in instances:
+        if model.text:
+            (folder / f"{model.module}.sv").write_text(model.text)
+    (folder / "cells.sv").write_text(_tests().top(instances))
+    return [*folder.glob("*.sv"), *CELLS.glob("*.sv")], "cells"
+
+
+class Bench:
+    """The models of a cell, or those of the cells that use it."""
+
+    def __init__(self, cell: str, folder: Path, *, of_users: bool = False) -> None:
+        self.cell, self.folder = cell, folder
+        self.texts = {file.stem: file.read_text() for file in CELLS.glob("*.sv")}
+        models = _tests().good()
+        self.texts |= {model.module: model.text for model in models.values() if model.text}
+        self.names = users(self.texts, {cell})
+        watched = self.names - {cell} if of_users else {cell}
+        self.models = [name for name, model in models.items() if model.module in watched]
+        self.at_once = max(1, _MOST_MODELS // max(1, len(self.models)))
+        self._builds = 0
+
+    def noticed(self, given: Sequence[Mutant]) -> list[str | None]:
+        """For every mutant how it was noticed: "" if it was not, None if it is no design."""
+        answers: list[str | None] = []
+        for start in range(0, len(given) if self.models else 0, self.at_once):
+            answers += self._batch(given[start : start + self.at_once])
+        return answers or [""] * len(given)
+
+    def _batch(self, given: Sequence[Mutant]) -> list[str | None]:
+        self._builds += 1
+        place = self.folder / f"bench{self._builds}"
+        place.mkdir(parents=True)
+        try:
+            instances = []
+            for i, mutant in enumerate(given):
+                texts = renamed({**self.texts, self.cell: mutant.text}, self.names, f"m{i}")
+                for name, text in texts.items():
+                    (place / f"{name}.sv").write_text(text)
+                instances += [(f"{one.module}_m{i}", one) for one in self._fresh()]
+            program = _built(place, instances)
+            return list(_stepped([[self._fresh() for _ in given] for _ in range(_RUNS)], program))
+        except ToolError as error:
+            if len(given) == 1:
+                return [_STOPPED if str(error) == _STOPPED else None]
+            half = len(given) // 2
+            return [*self._batch(given[:half]), *self._batch(given[half:])]
+        finally:
+            shutil.rmtree(place)
+
+    def _fresh(self) -> list[Any]:
+        """The models, at their beginning."""
+        models = _tests().good()
+        return [models[name] for name in self.models]
+
+
+def _built(folder: Path, instances: list[tuple[str, Any]]) -> Path:
+    """The program of all instances. Raises ToolError where they are no design."""
+    (folder / "cells.sv").write_text(_tests().top(instances))
+    program, environment = tools.verilator_environment()
+    tools.run(
+        [program, "--cc", "--quiet", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+         "-Werror-USERERROR", "--prefix", "Vcells", "--top-module", "cells",
+         "-Mdir", folder / "cpp", folder / "cells.sv", "-y", folder, "-y", CELLS],
+        timeout_s=600, environment=environment,
+    )  # fmt: skip
+    runtime = verilate._runtime()
+    unit = folder / "unit.cxx"
+    parts = [*sorted((folder / "cpp").glob("*.cpp")), _TESTS / "cells" / "main.cpp"]
+    unit.write_text("".join(f'#include "{file}"\n' for file in parts))
+    objects = [runtime / f"{name}.o" for name in verilate._RUNTIME]
+    verilate._cxx("-O0", "-include", runtime / "pch_quick.h", "-I", folder / "cpp", unit, *objects,
+                  "-o", folder / "bench")  # fmt: skip
+    return folder / "bench"
+
+
+def _stepped(runs: Sequence[list[list[Any]]], program: Path) -> list[str]:
+    """Step all models; how each mutant was noticed first, "" where it was not.
+
+    runs: the models of every mutant, fresh ones for each run. In front of each is a reset, so the
+    second one finds whatever the first has left.
+    Raises ToolError where the program ends early, as it does when values never settle.
+    """
+    places, in_bytes, out_bytes = _places(runs[0])
+    noticed = [""] * len(runs[0])
+    with subprocess.Popen(
+        [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        for run, cycle in product(range(len(runs)), range(-_RESET_CYCLES, _CYCLES)):
+            word, driven = int(cycle >= 0), []
+            for i, model, at_in, at_out in _left(noticed, runs[run], places):
+                model.cycle = cycle
+                given = model.drive() if cycle >= 0 else _in_reset(model, run)
+                word |= _packed(model.inputs, given) << at_in
+                driven.append((i, model, given, at_out))
+            if not driven:
+                process.kill()
+                return noticed
+            try:
+                process.stdin.write(word.to_bytes(in_bytes, "little"))
+                process.stdin.flush()
+                answer = process.stdout.read(out_bytes)
+            except BrokenPipeError:
+                answer = b""
+            if len(answer) < out_bytes:
+                raise ToolError(_STOPPED)
+            for i, model, given, at_out in driven:
+                if cycle >= 0 and not noticed[i]:
+                    noticed[i] = _differs(model, given, answer, at_out)
+        process.stdin.close()
+    for i, models in enumerate(runs[-1]):
+        still = [model.module for model in models if not model.done]
+        noticed[i] = noticed[i] or ("; ".join(still) and f"nothing comes out of {still[0]}")
+    return noticed
+
+
+Places = list[list[tuple[int, int]]]
+"""Of every model of every mutant the first bit of its inputs and of its outputs."""
+
+
+def _places(mutants: list[list[Any]]) -> tuple[Places, int, int]:
+    """And how many bytes all inputs and all outputs take, as the top's text has them."""
+    places: Places = []
+    low, high = 1, 0
+    for models in mutants:
+        places.append([])
+        for model in models:
+            places[-1].append((low, high))
+            low += sum(model.inputs.values())
+            high += sum(model.outputs.values())
+    return places, *(-(-max(bits, 65) // 32) * 4 for bits in (low, high))
+
+
+def _left(
+    noticed: list[str], mutants: list[list[Any]], places: Places
+) -> Iterator[tuple[int, Any, int, int]]:
+    """The models of mutants that nobody has noticed yet."""
+    for i, (models, at) in enumerate(zip(mutants, places, strict=True)):
+        if not noticed[i]:
+            for model, (at_in, at_out) in zip(models, at, strict=True):
+                yield i, model, at_in, at_out
+
+
+def _in_reset(model: Any, run: int) -> dict[str, int]:
+    """Ones in front of the first run, then noise, to which nothing may listen in a reset."""
+    if "rst_ni" not in model.clocking:
+        return {}
+    return {
+        name: model.random.getrandbits(width) if run else (1 << width) - 1
+        for name, width in model.inputs.items()
+    }
+
+
+def _packed(ports: dict[str, int], given: dict[str, int]) -> int:
+    word, at = 0, 0
+    for name, width in ports.items():
+        word |= given.get(name, 0) << at
+        at += width
+    return word
+
+
+def _differs(model: Any, given: dict[str, int], answer: bytes, first: int) -> str:
+    """What is wrong with the outputs of a cycle; empty if nothing."""
+    width = sum(model.outputs.values())
+    end = (first + width + 7) // 8
+    bits = int.from_bytes(answer[first // 8 : end], "little") >> first % 8
+    wrong = ""
+    expected = model.expect(given)
+    for name, size in model.outputs.items():
+        seen = bits & (1 << size) - 1
+        if name in expected and expected[name] != seen:
+            wrong = wrong or f"{model.module}, cycle {model.cycle}: {name} {seen}"
+        bits >>= size
+    return wrong
