@@ -6,7 +6,7 @@ All of them are in data/calibration.json, which only `bitwright calibrate` write
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -41,7 +41,9 @@ class Delays:
 
     def of(self, path: LogicPath, luts: int) -> float:
         """The delay of a path in a node of so many look-up tables."""
-        return math.fsum(n * ns for n, ns in zip(terms(path, luts), astuple(self), strict=True))
+        each = (self.register, self.addition, self.bit, self.table, self.memory, self.product,
+                self.enable, self.spread)  # fmt: skip
+        return sum(n * ns for n, ns in zip(terms(path, luts), each, strict=True))
 
     def slowest(self, paths: Iterable[LogicPath], luts: int) -> float:
         """That of the slowest path in a part of so many look-up tables."""

@@ -69,10 +69,6 @@ class Products:
             longest += 1
         return found
 
-    def longest(self, stages: int) -> int:
-        """Additions behind one another in the longest piece between two registers."""
-        return self._longest(self.cuts(stages))
-
     def _cuts_of(self, longest: int, stages: int) -> tuple[int, ...]:
         """Cuts as late as pieces of at most `longest` allow, with a place left for each."""
         found: list[int] = []
