@@ -13,6 +13,7 @@ mutants.py      library cells with a mistake
 mutation.py     the battery that has to find it
 survivors.py    a cell's own tests, where the battery did not
 emitters.py     the Python that emits, with a mistake
+proofs.py       every cell and many networks proven, mutants of the cells refuted
 kills.py        a job killed at random moments
 results.py      rows of campaigns, and docs/results/trust.json
 """
