@@ -37,6 +37,7 @@ def _all(*parameters: Parameters) -> tuple[Parameters, ...]:
 
 _IMAGE = {"Rows": 2, "Columns": 2, "KernelRows": 2, "KernelColumns": 2}
 _PADDED = {**_IMAGE, "Top": 1, "Left": 1, "OutRows": 2, "OutColumns": 2}
+_MORE_LEVELS = "36'b000111_000011_000001_000000_111110_111100"  # -4, -2, 0, 1, 3 and 7
 _LEVELS = "18'b000100_000001_111110"  # -2, 1 and 4
 _ROUNDINGS = _all(*({"Rounding": rounding} for rounding in range(3)))
 
@@ -85,7 +86,7 @@ BENCHES: tuple[CellBench, ...] = (
         {"Thresholds": _LEVELS, "Base": "3'd1"}, {"Thresholds": _LEVELS, "Base": "3'd4"},
         {"Thresholds": _LEVELS, "Base": "3'd4", "Falling": 1},
         {"Thresholds": _LEVELS, "Base": "3'd2", "InSigned": 0},
-        {"Thresholds": "36'h1f7e003010c", "Levels": 6, "Base": "3'd0"})),
+        {"Thresholds": _MORE_LEVELS, "Levels": 6, "Base": "3'd0"})),
     CellBench("fv_round", ("bw_round_saturate",), _all(
         *({"HalfEven": even, **given} for even in (0, 1) for given in (
             {}, {"OutSigned": 0}, {"Narrow": 1}, {"Shift": 0}, {"InWidth": 4, "OutWidth": 6})))),

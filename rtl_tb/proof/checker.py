@@ -131,11 +131,7 @@ def _circuit(
     _abc()
     for name, text in texts.items():
         (folder / name).write_text(text)
-    # A string is a parameter's text as Yosys takes it, in quotes.
-    given = "".join(
-        f" -set {name} {value}" if isinstance(value, int) else f' -set {name} "{value}"'
-        for name, value in parameters.items()
-    )
+    given = "".join(f" -set {name} {_constant(value)}" for name, value in parameters.items())
     script = _SCRIPT.format(
         files=" ".join(texts), top=top, parameters=f"chparam{given} {top}\n" if given else ""
     )
@@ -146,6 +142,11 @@ def _circuit(
     circuit = folder / "circuit.aig"
     header = circuit.read_bytes()[:200].split(b"\n", 1)[0].split()  # aig M I L O A B C
     return Circuit(circuit, names, int(header[3]))
+
+
+def _constant(value: int | str) -> str:
+    """A parameter as Yosys takes it: a number, a sized number as text, or another text."""
+    return str(value) if isinstance(value, int) or "'" in value else f'"{value}"'
 
 
 def _readable(path: list[str]) -> str:

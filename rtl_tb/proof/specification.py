@@ -257,13 +257,17 @@ def _rescaled(width: _Width, op: Requantize, node: Node, c: int, x: str, name: s
 
 
 def _looked_up(width: _Width, op: Lookup, c: int, x: str, name: str) -> Names:
-    """The table, entry 0 in the lowest bits, at the place of the value."""
-    row, bits = op.table[c % len(op.table)], width.bits
-    entries = ", ".join(width.number(int(entry)) for entry in reversed(row))
+    """The entry of each value in turn, by the bits that the value has."""
+    row = op.table[c % len(op.table)]
+    bits = len(row).bit_length() - 1
     return [
-        f"  localparam [{len(row) * bits - 1}:0] {name}_table = {{{entries}}};",
-        f"  wire [{len(row).bit_length() - 2}:0] {name}_place = {x} - {width.number(op.lowest)};",
-        width.wire(name, f"{name}_table[{name}_place*{bits}+:{bits}]"),
+        f"  logic signed [{width.bits - 1}:0] {name};",
+        f"  always_comb case ({x}[{bits - 1}:0])",
+        *(
+            f"    {bits}'d{(op.lowest + e) % len(row)}: {name} = {width.number(int(entry))};"
+            for e, entry in enumerate(row)
+        ),
+        "  endcase",
     ]
 
 
