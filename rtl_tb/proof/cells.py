@@ -35,11 +35,15 @@ def _all(*parameters: Parameters) -> tuple[Parameters, ...]:
     return parameters
 
 
+def _each(name: str, count: int, parameters: tuple[Parameters, ...]) -> tuple[Parameters, ...]:
+    """All of them with each value of one more."""
+    return tuple({name: value, **given} for value in range(count) for given in parameters)
+
+
 _IMAGE = {"Rows": 2, "Columns": 2, "KernelRows": 2, "KernelColumns": 2}
 _PADDED = {**_IMAGE, "Top": 1, "Left": 1, "OutRows": 2, "OutColumns": 2}
 _MORE_LEVELS = "36'b000111_000011_000001_000000_111110_111100"  # -4, -2, 0, 1, 3 and 7
 _LEVELS = "18'b000100_000001_111110"  # -2, 1 and 4
-_ROUNDINGS = _all(*({"Rounding": rounding} for rounding in range(3)))
 
 BENCHES: tuple[CellBench, ...] = (
     # What a stream goes through.
@@ -87,13 +91,11 @@ BENCHES: tuple[CellBench, ...] = (
         {"Thresholds": _LEVELS, "Base": "3'd4", "Falling": 1},
         {"Thresholds": _LEVELS, "Base": "3'd2", "InSigned": 0},
         {"Thresholds": _MORE_LEVELS, "Levels": 6, "Base": "3'd0"})),
-    CellBench("fv_round", ("bw_round_saturate",), _all(
-        *({"HalfEven": even, **given} for even in (0, 1) for given in (
-            {}, {"OutSigned": 0}, {"Narrow": 1}, {"Shift": 0}, {"InWidth": 4, "OutWidth": 6})))),
-    CellBench("fv_requantize", ("bw_plain_requantize", "bw_round_saturate"), _all(
-        *({**one, **given} for one in _ROUNDINGS for given in (
-            {}, {"OutSigned": 0, "Multiplier": "32'hfffffffd"}, {"Narrow": 1, "Shift": 0},
-            {"InSigned": 0, "Bias": "32'd3"})))),
+    CellBench("fv_round", ("bw_round_saturate",), _each("HalfEven", 2, (
+        {}, {"OutSigned": 0}, {"Narrow": 1}, {"Shift": 0}, {"InWidth": 4, "OutWidth": 6}))),
+    CellBench("fv_requantize", ("bw_plain_requantize", "bw_round_saturate"), _each("Rounding", 3, (
+        {}, {"OutSigned": 0, "Multiplier": "32'hfffffffd"}, {"Narrow": 1, "Shift": 0},
+        {"InSigned": 0, "Bias": "32'd3"}))),
     CellBench("fv_lookup", ("bw_lookup", "bw_plain_lookup"), _all(
         {"Table": "24'h9a53f1"}, {"Table": "10'h2d1", "InWidth": 1, "OutWidth": 5})),
     CellBench("fv_argmax", ("bw_argmax",), _all(

@@ -201,7 +201,11 @@ def _refuted(circuit: Circuit, said: str, method: Method) -> Verdict | None:
 
 def _bounded(circuit: Circuit, bound: int, seconds: float) -> Verdict:
     """As many cycles as there is time for, `bound` at most."""
+    if not circuit.registers:
+        return _unbounded(circuit, seconds)
     said = _ask(circuit, f"orpos; bmc3 -F {bound} -T {seconds:.0f}", seconds)
+    if "Does not work for combinational" in said:  # its registers are all constant
+        return _unbounded(circuit, seconds)
     if refuted := _refuted(circuit, said, "bounded"):
         return refuted
     done = re.search(r"No output (?:was )?asserted in (\d+) frames", said)

@@ -50,8 +50,11 @@ Status = Literal["proven", "bounded", "refuted", "simulated"]
 MOST_TERMS = 4_000
 """Products, comparisons and table entries of a specification; more take Yosys alone minutes."""
 
+_MOST_QUEUED = 400
+"""Of a queue of tensors, in which sums are compared after they went different ways."""
+
 _SMALL = 64
-"""Terms of a queue that may be proven for all times in a minute."""
+"""Of a queue that may be proven for all times in a minute."""
 
 _INSTANCE = re.compile(r"^\s*(\w+) (?:#\(|u_)", re.MULTILINE)
 
@@ -79,11 +82,12 @@ def prove(
     *,
     seconds: float = 30.0,
     whole: bool = True,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> list[NodeProof]:
     """Prove what can be proven: every node, in order, then the whole design.
 
-    seconds: for one module. whole: the design from input to output as well.
+    seconds: for one question to ABC, of which a node has up to three. whole: the design from input
+    to output as well. progress: is told how many are done.
 
     Raises:
         StorageError: a file cannot be read.
@@ -105,13 +109,13 @@ class _Prover:
                 for step in block.steps:
                     self.steps[step.node.name] = block, step
 
-    def all(self, whole: bool, progress: Callable[[str], None]) -> Iterator[NodeProof]:
-        for node in self.graph.nodes:
-            progress(node.name)
+    def all(self, whole: bool, progress: Callable[[int], None]) -> Iterator[NodeProof]:
+        for done, node in enumerate(self.graph.nodes):
+            progress(done)
             begun = time.monotonic()
             yield replace(self.node(node), seconds=time.monotonic() - begun)
         if whole:
-            progress(self.design.top)
+            progress(len(self.graph.nodes))
             begun = time.monotonic()
             yield replace(self.whole(), seconds=time.monotonic() - begun)
 
@@ -179,7 +183,7 @@ class _Prover:
         least: cycles in which a first tensor comes out at full rate; fewer prove nothing. most:
         cycles in which another does.
         """
-        if (size := terms(unit.nodes, [unit.source])) > MOST_TERMS:
+        if (size := terms(unit.nodes, [unit.source])) > _MOST_QUEUED:
             return replace(blank, told=f"too large: {size:,} terms")
         paused = queue(unit, pauses=True)
         if size <= _SMALL:
