@@ -22,12 +22,13 @@ from bitwright.models.errors import ToolError
 from bitwright.models.graph import Graph, Plan, load, load_plan
 from bitwright.rtl_tb import Form, emit
 from bitwright.rtl_tb.proof import cells, prove
+from bitwright.rtl_tb.proof.specification import terms
 from trust import results
 from trust.mutants import Mutant, mutants
 from trust.mutation import CELLS, SEED
 from trust.networks import network
 
-RANDOM = 40
+RANDOM = 12
 """Networks of the mutation battery's seed, the first of which are taken."""
 
 _MUTANT_CYCLES = 16
@@ -37,7 +38,7 @@ _BENCHMARKS = Path(__file__).parent.parent / "benchmarks" / "networks"
 def proofs(
     hours: Annotated[float, typer.Option(help="how long")] = 2.0,
     seconds: Annotated[float, typer.Option(help="for one question to the solver")] = 30.0,
-    every: Annotated[int, typer.Option(help="of a cell's mutants only one in so many")] = 1,
+    most: Annotated[int, typer.Option(help="mutants of a cell, evenly chosen of all")] = 1000,
     only: Annotated[str, typer.Option(help="only the cell or network of this name")] = "",
 ) -> None:
     """Prove the library's cells and a set of networks."""
@@ -52,13 +53,13 @@ def proofs(
 
     for cell in cells.cells():
         if wanted("cell", cell):
-            _cell(console, cell, seconds, every)
+            _cell(console, cell, seconds, most)
     for name, graph, plan, form in _networks():
         if wanted("network", name):
             _network(console, name, graph, plan, form, seconds)
 
 
-def _cell(console: Console, cell: str, seconds: float, every: int) -> None:
+def _cell(console: Console, cell: str, seconds: float, most: int) -> None:
     begun = time.monotonic()
     given = list(cells.benches_of(cell))
     verdicts = [cells.check(bench, some, seconds=max(seconds, 120)) for bench, some in given]
@@ -68,7 +69,8 @@ def _cell(console: Console, cell: str, seconds: float, every: int) -> None:
     count = Counter("bounded" if v.status == "proven" and v.method == "bounded" else v.status
                     for v in verdicts)  # fmt: skip
     tried, refuted = 0, 0
-    for mutant in list(mutants((CELLS / f"{cell}.sv").read_text()))[::every]:
+    of_all = list(mutants((CELLS / f"{cell}.sv").read_text()))
+    for mutant in of_all[:: -(-len(of_all) // most)]:
         noticed = _noticed(cell, mutant)
         if noticed is None:
             continue
@@ -105,7 +107,7 @@ def _noticed(cell: str, mutant: Mutant) -> bool | None:
     for bench, some in cells.benches_of(cell):
         try:
             verdict = cells.check(
-                bench, some, replaced={cell: mutant.text}, cycles=_MUTANT_CYCLES, seconds=10
+                bench, some, replaced={cell: mutant.text}, cycles=_MUTANT_CYCLES, seconds=5
             )
         except ToolError:
             continue
@@ -116,12 +118,13 @@ def _noticed(cell: str, mutant: Mutant) -> bool | None:
 
 
 def _networks() -> Iterator[tuple[str, Graph, Plan, Form]]:
-    """The networks of the benchmarks, and small random ones."""
-    for folder in sorted(_BENCHMARKS.iterdir()):
-        yield folder.name, load(folder), load_plan(folder / "plan.json"), "adder_graph"
+    """Random networks, and those of the benchmarks, smaller ones first."""
     for number in range(RANDOM):
         one = network(SEED, number)
         yield one.graph.name, one.graph, one.plan, one.form
+    graphs = [(folder, load(folder)) for folder in _BENCHMARKS.iterdir()]
+    for folder, graph in sorted(graphs, key=lambda pair: terms(pair[1].nodes, [pair[1].input])):
+        yield folder.name, graph, load_plan(folder / "plan.json"), "adder_graph"
 
 
 def _network(
