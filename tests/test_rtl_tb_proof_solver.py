@@ -129,7 +129,7 @@ def test_every_node_is_proven_in_both_forms(form: str, tmp_path: Path) -> None:
     [
         ("scale", ".HalfEven(1)", ".HalfEven(0)"),
         ("entry", ".Table({", ".Table({3'd7 ^ "),
-        ("steps", ".Falling(1)", ".Falling(0)"),
+        ("steps", ".Base(2'd2)", ".Base(2'd3)"),
         ("steps", "data_i[2:0]", "data_i[5:3]"),
         ("best", ".Signed(0)", ".Signed(1)"),
         ("best", ".Stages(1)", ".Stages(2)"),

@@ -51,7 +51,7 @@ def proofs(
             return name == only
         return time.monotonic() < end and (subject, name) not in known
 
-    for cell in cells.cells():
+    for cell in sorted(cells.cells(), key=lambda one: (CELLS / f"{one}.sv").stat().st_size):
         if wanted("cell", cell):
             _cell(console, cell, seconds, most)
     for name, graph, plan, form in _networks():

@@ -56,16 +56,17 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_repeat", ("bw_repeat",), _all(
         {"Words": 2, "Copies": 2}, {"Words": 1, "Copies": 2}, {"Words": 2, "Copies": 3})),
     CellBench("fv_lines", ("bw_lines",), _all(
-        {"KernelRows": 1, "Rows": 1, "Columns": 3, "OutColumns": 2}, _IMAGE)),
+        {"KernelRows": 1, "Rows": 1, "Columns": 3, "OutColumns": 2},
+        {**_IMAGE, "KernelColumns": 1, "OutColumns": 2})),
     CellBench("fv_lines", ("bw_lines",), _all(
-        _PADDED, {**_PADDED, "Overlap": 1}, {**_PADDED, "Rows": 3, "Columns": 3, "OutRows": 2,
-        "StrideRows": 2, "StrideColumns": 2}), cycles=22),
+        _IMAGE, _PADDED, {**_PADDED, "Overlap": 1}, {**_PADDED, "Rows": 3, "Columns": 3,
+        "StrideRows": 2, "StrideColumns": 2}), cycles=16),
     CellBench("fv_window", ("bw_window",), _all(
         {}, {"Rows": 1, "Words": 2, "KernelRows": 1, "Passes": 2, "RingRows": 2},
         {"Rows": 3, "KernelRows": 2, "OutRows": 2})),
     CellBench("fv_window", ("bw_window",), _all(
         _PADDED, {**_IMAGE, "Words": 2, "Passes": 2, "Groups": 2},
-        {**_PADDED, "Rows": 3, "StrideRows": 2, "StrideColumns": 2, "OutColumns": 1}), cycles=26),
+        {**_PADDED, "Rows": 3, "StrideRows": 2, "StrideColumns": 2, "OutColumns": 1}), cycles=22),
     CellBench("fv_registers", ("bw_registers",), _all({"LoadBeats": 2}, {"LoadBeats": 0})),
     # What counts and keeps.
     CellBench("fv_counters", ("bw_loop", "bw_frame", "bw_step"), _all(
