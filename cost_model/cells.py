@@ -231,7 +231,7 @@ def products(
             if made.form == "negated":  # a negation is an addition
                 logic["tree"] += each * (in_width + 1)
         elif is_block_product(
-            target, factor if target == "gowin" else max(in_width, 2), weight_width
+            target, factor if target == "gowin" else max(in_width, 2 - signed), weight_width
         ):
             known = Cost(dsp=each * multiplier_blocks(target, factor, weight_width))
         else:
