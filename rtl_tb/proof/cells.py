@@ -93,7 +93,8 @@ BENCHES: tuple[CellBench, ...] = (
         {"Thresholds": _LEVELS, "Base": "3'd2", "InSigned": 0},
         {"Thresholds": _MORE_LEVELS, "Levels": 6, "Base": "3'd0"})),
     CellBench("fv_round", ("bw_round_saturate",), _each("HalfEven", 2, (
-        {}, {"OutSigned": 0}, {"Narrow": 1}, {"Shift": 0}, {"InWidth": 4, "OutWidth": 6}))),
+        {}, {"OutSigned": 0}, {"Narrow": 1}, {"Shift": 0}, {"Shift": 1},
+        {"InWidth": 4, "OutWidth": 6}))),
     CellBench("fv_requantize", ("bw_plain_requantize", "bw_round_saturate"), _each("Rounding", 3, (
         {}, {"OutSigned": 0, "Multiplier": "32'hfffffffd"}, {"Narrow": 1, "Shift": 0},
         {"InSigned": 0, "Bias": "32'd3"}))),
