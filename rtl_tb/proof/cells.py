@@ -54,7 +54,8 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_upsize", ("bw_upsize",), _all(*({"Ratio": n} for n in (1, 2, 3)))),
     CellBench("fv_downsize", ("bw_downsize",), _all(*({"Ratio": n} for n in (1, 2, 3)))),
     CellBench("fv_repeat", ("bw_repeat",), _all(
-        {"Words": 2, "Copies": 2}, {"Words": 1, "Copies": 2}, {"Words": 2, "Copies": 3})),
+        {"Words": 2, "Copies": 2}, {"Words": 1, "Copies": 2}, {"Words": 2, "Copies": 3},
+        {"Words": 3, "Copies": 1})),
     CellBench("fv_lines", ("bw_lines",), _all(
         {"KernelRows": 1, "Rows": 1, "Columns": 3, "OutColumns": 2},
         {**_IMAGE, "KernelColumns": 1, "OutColumns": 2})),
