@@ -36,6 +36,7 @@ def prove(
     from bitwright.console import Steps
     from bitwright.models.graph import load
     from bitwright.rtl_tb.proof import prove as prove_design
+    from bitwright.rtl_tb.proof.checker import tools
     from bitwright.tables import proof_table
 
     known = load(graph)
@@ -48,5 +49,5 @@ def prove(
         )  # fmt: skip
     count = {status: sum(one.status == status for one in proofs)
              for status in ("proven", "bounded", "refuted", "simulated")}  # fmt: skip
-    show({"proofs": proofs, **count}, as_json, proof_table(known.name, proofs))
+    show({"by": tools(), "proofs": proofs, **count}, as_json, proof_table(known.name, proofs))
     end(not count["refuted"])

@@ -54,7 +54,8 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_upsize", ("bw_upsize",), _all(*({"Ratio": n} for n in (1, 2, 3)))),
     CellBench("fv_downsize", ("bw_downsize",), _all(*({"Ratio": n} for n in (1, 2, 3)))),
     CellBench("fv_repeat", ("bw_repeat",), _all(
-        {"Words": 2, "Copies": 2}, {"Words": 1, "Copies": 2}, {"Words": 2, "Copies": 3})),
+        {"Words": 2, "Copies": 2}, {"Words": 1, "Copies": 2}, {"Words": 2, "Copies": 3},
+        {"Words": 3, "Copies": 1})),
     CellBench("fv_lines", ("bw_lines",), _all(
         {"KernelRows": 1, "Rows": 1, "Columns": 3, "OutColumns": 2},
         {**_IMAGE, "KernelColumns": 1, "OutColumns": 2})),
@@ -93,7 +94,8 @@ BENCHES: tuple[CellBench, ...] = (
         {"Thresholds": _LEVELS, "Base": "3'd2", "InSigned": 0},
         {"Thresholds": _MORE_LEVELS, "Levels": 6, "Base": "3'd0"})),
     CellBench("fv_round", ("bw_round_saturate",), _each("HalfEven", 2, (
-        {}, {"OutSigned": 0}, {"Narrow": 1}, {"Shift": 0}, {"InWidth": 4, "OutWidth": 6}))),
+        {}, {"OutSigned": 0}, {"Narrow": 1}, {"Shift": 0}, {"Shift": 1},
+        {"InWidth": 4, "OutWidth": 6}))),
     CellBench("fv_requantize", ("bw_plain_requantize", "bw_round_saturate"), _each("Rounding", 3, (
         {}, {"OutSigned": 0, "Multiplier": "32'hfffffffd"}, {"Narrow": 1, "Shift": 0},
         {"InSigned": 0, "Bias": "32'd3"}))),

@@ -118,7 +118,6 @@ def check(
     )  # fmt: skip
 
 
-@cache
 def tools() -> str:
     """What decides, with its version. Raises ToolError."""
     _abc()
