@@ -37,7 +37,7 @@ from bitwright.versions import versions
 FOLDER = Path("out/bench/search")
 RESULT = Path("docs/results/search.json")
 SPACES = {name: Path(f"benchmarks/spaces/{name}.toml") for name in ("unsw", "mnist14", "jsc")}
-UNIFORM_FINALISTS = 3
+UNIFORM_FINALISTS = 2
 MOST_LUT = 8000
 """Of uniform networks that are trained in full and measured. Larger ones, of more bits for little
 accuracy, would flatter the search, and take Yosys an hour."""
@@ -77,7 +77,7 @@ def uniform_finals(space: Space, folder: Path, executor: LocalExecutor) -> list[
         lambda r: accuracy(r.row),
         lambda r: lut(r.row),
     )
-    # The most accurate, and others evenly.
+    # The most accurate and the cheapest.
     made = []
     for record in spread(best, UNIFORM_FINALISTS):
         task = Task("final", record.task.candidate)
