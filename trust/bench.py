@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 CELLS = ROOT / "rtl_tb" / "lib"
 _TESTS = ROOT / "tests"
 
-_MOST_MODELS = 300  # in one program
+_MOST_MODELS = 200  # in one program
+_FIRST = 4  # models of the most parameters, before all others
 _STOPPED = "the simulation stopped"
 _RUNS = 2
 _CYCLES = 1100  # of a run
@@ -95,17 +96,23 @@ class Bench:
         self.names = users(self.texts, {cell})
         watched = self.names - {cell} if of_users else {cell}
         self.models = [name for name, model in models.items() if model.module in watched]
-        self.at_once = max(1, _MOST_MODELS // max(1, len(self.models)))
+        self.models.sort(key=lambda name: -_plenty(models[name]))
         self._builds = 0
 
     def noticed(self, given: Sequence[Mutant]) -> list[str | None]:
         """For every mutant how it was noticed: "" if it was not, None if it is no design."""
-        answers: list[str | None] = []
-        for start in range(0, len(given) if self.models else 0, self.at_once):
-            answers += self._batch(given[start : start + self.at_once])
-        return answers or [""] * len(given)
+        answers: list[str | None] = [""] * len(given)
+        for names in (self.models[:_FIRST], self.models[_FIRST:]):
+            left = [i for i, answer in enumerate(answers) if answer == ""]
+            step = max(1, _MOST_MODELS // max(1, len(names)))
+            for start in range(0, len(left) if names else 0, step):
+                batch = left[start : start + step]
+                made = self._batch([given[i] for i in batch], names)
+                for i, answer in zip(batch, made, strict=True):
+                    answers[i] = answer
+        return answers
 
-    def _batch(self, given: Sequence[Mutant]) -> list[str | None]:
+    def _batch(self, given: Sequence[Mutant], names: Sequence[str]) -> list[str | None]:
         self._builds += 1
         place = self.folder / f"bench{self._builds}"
         place.mkdir(parents=True)
@@ -115,21 +122,27 @@ class Bench:
                 texts = renamed({**self.texts, self.cell: mutant.text}, self.names, f"m{i}")
                 for name, text in texts.items():
                     (place / f"{name}.sv").write_text(text)
-                instances += [(f"{one.module}_m{i}", one) for one in self._fresh()]
+                instances += [(f"{one.module}_m{i}", one) for one in _fresh(names)]
             program = _built(place, instances)
-            return list(_stepped([[self._fresh() for _ in given] for _ in range(_RUNS)], program))
+            return list(_stepped([[_fresh(names) for _ in given] for _ in range(_RUNS)], program))
         except ToolError as error:
             if len(given) == 1:
                 return [_STOPPED if str(error) == _STOPPED else None]
             half = len(given) // 2
-            return [*self._batch(given[:half]), *self._batch(given[half:])]
+            return [*self._batch(given[:half], names), *self._batch(given[half:], names)]
         finally:
             shutil.rmtree(place)
 
-    def _fresh(self) -> list[Any]:
-        """The models, at their beginning."""
-        models = _models()
-        return [models[name] for name in self.models]
+
+def _fresh(names: Sequence[str]) -> list[Any]:
+    """Models, at their beginning."""
+    models = _models()
+    return [models[name] for name in names]
+
+
+def _plenty(model: Any) -> int:
+    """How many of a model's parameters say that there is more than one of something."""
+    return sum(isinstance(value, int) and value > 1 for value in model.parameters.values())
 
 
 def _built(folder: Path, instances: list[tuple[str, Any]]) -> Path:
