@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -113,6 +113,8 @@ class Bench:
         return answers
 
     def _batch(self, given: Sequence[Mutant], names: Sequence[str]) -> list[str | None]:
+        if not given:
+            return []
         self._builds += 1
         place = self.folder / f"bench{self._builds}"
         place.mkdir(parents=True)
@@ -125,13 +127,31 @@ class Bench:
                 instances += [(f"{one.module}_m{i}", one) for one in _fresh(names)]
             program = _built(place, instances)
             return list(_stepped([[_fresh(names) for _ in given] for _ in range(_RUNS)], program))
-        except ToolError as error:
+        except (ToolError, BrokenPipeError) as error:
             if len(given) == 1:
-                return [_STOPPED if str(error) == _STOPPED else None]
-            half = len(given) // 2
-            return [*self._batch(given[:half], names), *self._batch(given[half:], names)]
+                return [None if isinstance(error, ToolError) else _STOPPED]
+            return in_parts(given, blamed(error, len(given)), lambda part: self._batch(part, names))
         finally:
             shutil.rmtree(place)
+
+
+def blamed(error: Exception, count: int) -> set[int]:
+    """The mutants in whose files Verilator says that there is an error."""
+    found = {int(n) for n in re.findall(r"%Error[^\n]*_m(\d+)\.sv", str(error))}
+    return {number for number in found if number < count}
+
+
+def in_parts(
+    given: Sequence[Mutant],
+    none: set[int],
+    judge: Callable[[Sequence[Mutant]], list[str | None]],
+) -> list[str | None]:
+    """Judge mutants but for those that are no design; where none is known, each half by itself."""
+    if not none:
+        half = len(given) // 2
+        return [*judge(given[:half]), *judge(given[half:])]
+    made = iter(judge([one for i, one in enumerate(given) if i not in none]))
+    return [None if i in none else next(made) for i in range(len(given))]
 
 
 def _fresh(names: Sequence[str]) -> list[Any]:
@@ -170,7 +190,7 @@ def _stepped(runs: Sequence[list[list[Any]]], program: Path) -> list[str]:
 
     runs: the models of every mutant, fresh ones for each run. In front of each is a reset, so the
     second one finds whatever the first has left.
-    Raises ToolError where the program ends early, as it does when values never settle.
+    Raises BrokenPipeError where the program ends early, as it does when values never settle.
     """
     places, in_bytes, out_bytes = _places(runs[0])
     noticed = [""] * len(runs[0])
@@ -188,14 +208,11 @@ def _stepped(runs: Sequence[list[list[Any]]], program: Path) -> list[str]:
             if not driven:
                 process.kill()
                 return noticed
-            try:
-                process.stdin.write(word.to_bytes(in_bytes, "little"))
-                process.stdin.flush()
-                answer = process.stdout.read(out_bytes)
-            except BrokenPipeError:
-                answer = b""
+            process.stdin.write(word.to_bytes(in_bytes, "little"))
+            process.stdin.flush()
+            answer = process.stdout.read(out_bytes)
             if len(answer) < out_bytes:
-                raise ToolError(_STOPPED)
+                raise BrokenPipeError
             for i, model, given, at_out in driven:
                 if cycle >= 0 and not noticed[i]:
                     noticed[i] = _differs(model, given, answer, at_out)
