@@ -58,8 +58,9 @@ fuzz: $(READY)  ## random networks through oracle, reference, hls4ml and RTL (HO
 strangers: $(READY)  ## 100,000 damaged files through their loaders
 	@$(BIN)/python -m trust strangers
 
-mutate: $(READY)  ## mutants of the library cells, which the battery has to find (HOURS=8)
+mutate: $(READY)  ## mutants of the library cells and the emitters, which have to be noticed (HOURS=8)
 	@$(BIN)/python -m trust mutate --hours $(HOURS)
+	@$(BIN)/python -m trust mutate-emitters --hours $(HOURS)
 
 proofs: $(READY)  ## the library's cells and a set of networks proven for all inputs (HOURS=8)
 	@$(BIN)/python -m trust proofs --hours $(HOURS)

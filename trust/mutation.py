@@ -26,7 +26,7 @@ from bitwright.rtl_tb import Design, Simulator, emit
 from bitwright.rtl_tb.many import build_many
 from trust import engines, results
 from trust.battery import SEED, chosen
-from trust.bench import CELLS, Bench, renamed, users
+from trust.bench import CELLS, Bench, blamed, in_parts, renamed, users
 from trust.engines import Case
 from trust.equivalence import known_parameters, same
 from trust.mutants import Mutant, mutants
@@ -86,14 +86,11 @@ class Battery:
                 for i, mutant in enumerate(given)
             ]
             simulators = build_many(made, place / "sim")
-        except ToolError:
+        except ToolError as error:
             if len(given) == 1:
                 return [None]
-            half = len(given) // 2
-            return [
-                *self._noticed(case, design, given[:half]),
-                *self._noticed(case, design, given[half:]),
-            ]
+            none = blamed(error, len(given))
+            return in_parts(given, none, lambda part: self._noticed(case, design, part))
         answers: list[str | None] = [_judged(case, simulator) for simulator in simulators]
         shutil.rmtree(place)
         return answers
