@@ -107,7 +107,11 @@ def _noticed(cell: str, mutant: Mutant) -> bool | None:
     for bench, some in cells.benches_of(cell):
         try:
             verdict = cells.check(
-                bench, some, replaced={cell: mutant.text}, cycles=_MUTANT_CYCLES, seconds=5
+                bench,
+                some,
+                replaced={cell: mutant.text},
+                cycles=max(bench.cycles, _MUTANT_CYCLES),
+                seconds=10,
             )
         except ToolError:
             continue
