@@ -18,7 +18,7 @@ SEED ?= 0
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
 
-.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy bench-search fuzz strangers mutate kills golden notebooks lint types links format clean
+.PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy bench-search fuzz strangers mutate proofs kills golden notebooks lint types links format clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -58,8 +58,12 @@ fuzz: $(READY)  ## random networks through oracle, reference, hls4ml and RTL (HO
 strangers: $(READY)  ## 100,000 damaged files through their loaders
 	@$(BIN)/python -m trust strangers
 
-mutate: $(READY)  ## mutants of the library cells, which the battery has to find (HOURS=8)
+mutate: $(READY)  ## mutants of the library cells and the emitters, which have to be noticed (HOURS=8)
 	@$(BIN)/python -m trust mutate --hours $(HOURS)
+	@$(BIN)/python -m trust mutate-emitters --hours $(HOURS)
+
+proofs: $(READY)  ## the library's cells and a set of networks proven for all inputs (HOURS=8)
+	@$(BIN)/python -m trust proofs --hours $(HOURS)
 
 kills: $(READY)  ## kill a job at random moments, and look what is left
 	@$(BIN)/python -m trust kills

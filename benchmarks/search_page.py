@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.page import into_page
 from bitwright.search.front import front
+from bitwright.search.methods import uniform_candidates
 from bitwright.search.space import Space
 from bitwright.search.study import Record, read_study
 
@@ -15,6 +16,8 @@ TITLES = {
     "mnist14": "MNIST at 14 x 14, 196-16-10",
     "jsc": "jets, 16-64-32-32-5, a sample of 1,000 rows",
 }
+DRAWN = ("unsw", "mnist14")
+TOOLS = ("bitwright", "torch", "brevitas", "alkaid", "pyosys")
 # Okabe and Ito's colours, told apart by their markers too.
 STYLES = {
     "uniform": ("#7a7a7a", "o"), "pareto": ("#0072b2", "^"),
@@ -27,16 +30,15 @@ def write(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any])
     text = "\n".join(table(name, results[name]) for name in TITLES if name in results)
     text += "\n" + tools(results["versions"])
     into_page(PAGE, "python -m benchmarks.search", text)
-    if {"unsw", "mnist14"} <= studies.keys():
-        plot({name: studies[name] for name in ("unsw", "mnist14")}, results)
+    if drawn := {name: studies[name] for name in DRAWN if name in studies}:
+        plot(drawn)
 
 
 def table(name: str, made: Mapping[str, Any]) -> str:
     """At the accuracy of each uniform network, the cheapest found one."""
     lines = [
-        f"**{TITLES[name]}** ({made['networks']} networks, {made['finals']} of them trained in "
-        f"full, {made['wall_seconds'] / 60:.0f} minutes with "
-        f"{made['workers']} worker{'s' * (made['workers'] > 1)}):",
+        f"**{TITLES[name]}**: {made['networks']} networks, {made['finals']} of them trained in "
+        f"full, {made['evaluation_seconds'] / 60:.0f} minutes of evaluations on a loaded machine.",
         "",
         "| uniform | held out | test | LUT | found | held out | test | LUT | LUT ratio |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -51,6 +53,13 @@ def table(name: str, made: Mapping[str, Any]) -> str:
         else:
             told += ["none as good", "", "", "", ""]
         lines.append(f"| {' | '.join(told)} |")
+    if more := made["larger_uniform"]:
+        lines += [
+            "",
+            f"Of larger uniform networks, trained shortly alone, the best ({more['network']}) has "
+            f"{share(more['held_out_accuracy'])} of the held-out rows and "
+            f"{more['lut_estimated']:,} LUTs by the estimate.",
+        ]
     taught = made["distillation"]
     lines += [
         "",
@@ -67,21 +76,21 @@ def share(accuracy: float) -> str:
 
 def tools(versions: Mapping[str, str]) -> str:
     """What it was made with."""
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    told = ", ".join(f"{name} {versions[name]}" for name in TOOLS)
     return f"Made with {told}.\n"
 
 
-def plot(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any]) -> None:
+def plot(studies: Mapping[str, tuple[Space, Path]]) -> None:
     """Accuracy on held-out rows over estimated LUTs: every network, and those trained in full."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(5.25 * len(studies), 4.6), layout="constrained")
     for axes, (name, (space, folder)) in zip(
-        figure.subplots(1, len(studies)), studies.items(), strict=True
+        figure.subplots(1, len(studies), squeeze=False)[0], studies.items(), strict=True
     ):
         with read_study(folder) as study:
             known = [r for r in study.records() if r.done and space.key(r.task) == r.key]
-        uniform = {line["uniform"] for line in results[name]["at_each_uniform"]}
+        uniform = set(uniform_candidates(space))
         for method, (colour, marker) in STYLES.items():
             mine = [r for r in known if r.task.kind == "candidate" and method in r.methods]
             axes.plot(*_points(mine), marker, color=colour, ms=4.5, alpha=0.45, mew=0,
@@ -89,7 +98,7 @@ def plot(studies: Mapping[str, tuple[Space, Path]], results: Mapping[str, Any]) 
         finals = [r for r in known if r.task.kind == "final"]
         for ours, colour, label in ((False, "#7a7a7a", "uniform, trained in full"),
                                     (True, "black", "search, trained in full")):  # fmt: skip
-            mine = [r for r in finals if (str(r.task.candidate) not in uniform) is ours]
+            mine = [r for r in finals if (r.task.candidate not in uniform) is ours]
             best = front(mine, lambda r: _row(r)["accuracy"], lambda r: _row(r)["lut"])
             axes.plot(*_points(mine), "*", color=colour, ms=10, mew=0, label=label)
             axes.step(*_points(best), where="post", color=colour, lw=1.2)

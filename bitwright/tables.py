@@ -29,7 +29,7 @@ from bitwright.report import (
 from bitwright.rtl_tb import Design
 from bitwright.rtl_tb.bench import BenchResult
 from bitwright.rtl_tb.ip import Ip
-from bitwright.rtl_tb.proof import Proof
+from bitwright.rtl_tb.proof import NodeProof
 
 ENGINE_TITLES = {
     "hls": "HLS C++ ({io}, g++)",
@@ -211,16 +211,13 @@ def ip_table(ip: Ip) -> RenderableType:
     return table
 
 
-def proof_table(name: str, proofs: Sequence[Proof], others: Sequence[str]) -> RenderableType:
-    """What was proven of a design, and which nodes simulation alone speaks for."""
-    table = _table(f"{name}: for all inputs", "layer", "module", "proof", "")
+def proof_table(name: str, proofs: Sequence[NodeProof]) -> RenderableType:
+    """How far every node's proof goes, and that of the whole design."""
+    marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]", "refuted": _mark(False)}
+    table = _table(f"{name}: for all inputs", "node", "is", "how", "")
     for one in proofs:
-        told = one.refuted or (
-            f"{one.outputs:,} outputs, through {one.wires:,} wires and {one.registers:,} registers"
-        )
-        table.add_row(one.node, f"{one.module}.sv", told, _mark(one.refuted is None))
-    for node in others:
-        table.add_row(node, "", "none: simulated only", "")
+        told = f"simulated only: {one.told}" if one.status == "simulated" else one.told
+        table.add_row(one.node or "the whole", one.kind, told, marks.get(one.status, ""))
     return table
 
 

@@ -9,7 +9,7 @@ bulk.py, sim/                  whole data sets through a compiled design
 many.py                        several designs in one model
 loading.py                     the words of weights that are loaded at run time
 redundant.py, faults.py        the design three times with a vote, and bits flipped in it
-proof.py                       adder graphs proven from their text, for all inputs
+proof/, formal/                 proofs for all inputs: nodes, whole designs, and the cells of lib/
 ip/                            folders to hand over, that need no bitwright
 bench.py, cocotb_stream.py     the protocol, by cocotb, with vectors as hex text
 """

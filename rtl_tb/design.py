@@ -34,6 +34,13 @@ class Design:
     plan: Plan | None = None
     """The plan that it was emitted by; none for hardware of another origin."""
 
+    def texts(self) -> dict[str, str]:
+        """The text of every file by the name of its module. Raises StorageError."""
+        try:
+            return {file.stem: file.read_text(encoding="utf-8") for file in self.files}
+        except OSError as error:
+            raise StorageError(f"cannot read {error.filename}: {error.strerror}") from None
+
     def digest(self) -> str:
         """SHA-256 over the names and texts of all files. Raises StorageError."""
         sha = hashlib.sha256()

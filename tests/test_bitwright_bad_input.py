@@ -183,6 +183,7 @@ def test_bad_graph_folders(
         (["verify", "GRAPH", "GRAPH"], "bitwright rtl"),
         (["synth", "GRAPH", "GRAPH"], "bitwright rtl"),
         (["run"], "--demo"),
+        (["run", "net.onnx"], "bitwright lower net.onnx"),
         (["run", "net.py:make", "--demo"], "--demo"),
         (["fly"], "fly"),
     ],

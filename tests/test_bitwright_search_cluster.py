@@ -53,6 +53,10 @@ class Farm:
             env=self._environment, stdout=log, stderr=log,
         )  # fmt: skip
 
+    def answers(self) -> bool:
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
     def kill(self, name: str) -> None:
         self.processes[name].kill()
         self.processes[name].wait()
@@ -146,6 +150,7 @@ def test_a_client_is_killed_and_another_goes_on(farm: Farm, log: Path, tmp_path:
 
 
 def test_a_row_in_the_folder_counts_and_no_wait_is_for_ever(farm: Farm, tmp_path: Path) -> None:
+    until(farm.answers)
     executor = DaskExecutor(farm.address, EVALUATOR, reconnect_s=1)
     for name in ("worker0", "worker1"):
         farm.kill(name)

@@ -1,12 +1,8 @@
 """The cells of the folded engine, cycle by cycle against plain-Python models, stalls on all sides.
 
-All instances, and the broken ones that the models must catch, are compiled into one program, which
-is stepped from here: a model gives its cell's inputs of a cycle, then checks the outputs.
+All instances, and the broken ones that the models must catch, are compiled into one program.
 """
 
-import random
-import shutil
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -20,56 +16,19 @@ import pytest
 
 from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
 from bitwright.models.graph.plan import Memory
-from bitwright.rtl_tb import memory, tools, verilate
+from bitwright.rtl_tb import memory
 
-LIB = Path(verilate.__file__).with_name("lib")
-MAIN = Path(__file__).with_name("cells") / "main.cpp"
-CYCLES = 2500
-Bits = dict[str, int]
+sys.path.insert(0, str(Path(__file__).parent / "cells"))
 
-
-class Model:
-    """A cell's plain-Python model: its inputs in a cycle, then what it expects of the outputs."""
-
-    module: str
-    inputs: Bits  # port widths
-    outputs: Bits
-    text = ""  # of modules that belong to it
-    clocking = ".clk_i, .rst_ni, "
-
-    def __init__(self, **parameters: int | str) -> None:
-        self.parameters: dict[str, int | str] = dict(parameters)
-        self.random = random.Random(f"{self.module} {parameters}")
-        self.cycle = 0
-        self.failure: str | None = None
-        self.done = 0  # beats checked
-        self.set_up()
-
-    def set_up(self) -> None:
-        raise NotImplementedError
-
-    def drive(self) -> Bits:
-        raise NotImplementedError
-
-    def expect(self, given: Bits) -> Bits:
-        """The outputs that the inputs must give in this cycle, then the state of the next."""
-        raise NotImplementedError
-
-    def chance(self, which: int) -> bool:
-        """A stall pattern that changes: always, mostly, seldom, half, for 150 cycles each."""
-        odds = (1.0, 0.9, 0.2, 0.5, 1.0, 0.1, 1.0)
-        return self.random.random() < odds[(self.cycle // 150 * (which + 1) + which) % len(odds)]
-
-    def bits(self, width: int) -> int:
-        return self.random.getrandbits(width)
-
-    def __getattr__(self, name: str) -> int:
-        try:
-            value = self.__dict__["parameters"][name]
-        except KeyError:
-            raise AttributeError(name) from None
-        assert isinstance(value, int)
-        return value
+from cell_bench import (
+    LIB,
+    Bits,
+    Model,
+    field_of,
+    joined,
+    simulate,
+    simulate_through_yosys,
+)
 
 
 class Fifo(Model):
@@ -582,6 +541,33 @@ class Loadable(Rom):
         return seen
 
 
+class Vote(Model):
+    """Three copies, of which one or all have other bits now and then."""
+
+    module = "bw_vote"
+    clocking = ""
+
+    def set_up(self) -> None:
+        self.inputs = {"a_i": self.Width, "b_i": self.Width, "c_i": self.Width}
+        self.outputs = {"data_o": self.Width, "differs_o": 1}
+
+    def drive(self) -> Bits:
+        word = self.bits(self.Width)
+        given = dict.fromkeys(self.inputs, word)
+        for name in self.random.choice([(), ("a_i",), ("b_i",), ("c_i",), tuple(given)]):
+            given[name] ^= self.bits(self.Width)
+        return given
+
+    def expect(self, given: Bits) -> Bits:
+        self.done += 1
+        bits = [
+            "".join(one)
+            for one in zip(*(f"{w:0{self.Width}b}" for w in given.values()), strict=True)
+        ]
+        voted = "".join("1" if one.count("1") > 1 else "0" for one in bits)
+        return {"data_o": int(voted, 2), "differs_o": int(len(set(given.values())) > 1)}
+
+
 class Registers(Model):
     """An AXI4-Lite master that keeps what it offers until it is taken, and the map of the cell."""
 
@@ -663,15 +649,6 @@ class Registers(Model):
                 ends = register == 5 or self.count == self.LoadBeats - 1
                 self.count = 0 if ends else self.count + 1
             self.address = self.data = None
-
-
-def field_of(word: int, index: int, width: int, signed: bool = False) -> int:
-    value = word >> index * width & (1 << width) - 1
-    return value - (1 << width) if signed and value >> width - 1 else value
-
-
-def joined(values: list[int], width: int) -> int:
-    return sum((v & (1 << width) - 1) << i * width for i, v in enumerate(values))
 
 
 @dataclass(frozen=True)
@@ -904,6 +881,8 @@ def good() -> dict[str, Model]:
         "registers": Registers(Digest="256'h" + "f0a7" * 16, LoadBeats=5),
         "registers of one word": Registers(Digest="256'h" + "0123456789abcdef" * 4, LoadBeats=1),
         "registers of constants": Registers(Digest="256'h" + "fedcba9876543210" * 4, LoadBeats=0),
+        "vote": Vote(Width=5),
+        "vote of one": Vote(Width=1),
         "rom": Rom(),
         "loadable memory": Loadable(),
         **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},
@@ -937,36 +916,6 @@ BROKEN = {
 }  # fmt: skip
 
 
-def simulate(folder: Path, instances: list[tuple[str, Model]]) -> None:
-    """Compile the instances into one program and step them all, each with its model."""
-    sources(folder, instances)
-    build(folder, [folder / "cells.sv", "-y", folder, "-Wall", "-Wno-DECLFILENAME"])
-    step([model for _, model in instances], folder / "cells")
-
-
-def simulate_through_yosys(folder: Path, instances: list[tuple[str, Model]]) -> None:
-    """As `simulate`, but of the Verilog that Yosys writes after reading the sources."""
-    sources(folder, instances)
-    passes = [f"read_verilog -sv -defer {file}" for file in sorted(folder.glob("*.sv"))]
-    passes += ["hierarchy -check -top cells", "proc", "opt_clean", "check -assert"]
-    passes += [f"write_verilog -noattr {folder / 'cells.v'}"]
-    script = "from pyosys import libyosys\ndesign = libyosys.Design()\n"
-    script += "".join(f"libyosys.run_pass({one!r}, design)\n" for one in passes)
-    tools.run([sys.executable, "-c", script], timeout_s=300)
-    build(folder, [folder / "cells.v", "-Wno-lint"])
-    step([model for _, model in instances], folder / "cells")
-
-
-def sources(folder: Path, instances: list[tuple[str, Model]]) -> None:
-    """Write the library, the modules that belong to an instance, and a top with all instances."""
-    for file in LIB.glob("bw_*.sv"):
-        shutil.copy(file, folder)
-    for module, model in instances:
-        if model.text:
-            (folder / f"{module}.sv").write_text(model.text)
-    (folder / "cells.sv").write_text(top(instances))
-
-
 def broken_instances(folder: Path) -> list[tuple[str, Model]]:
     instances = []
     for i, broken in enumerate(BROKEN.values()):
@@ -979,76 +928,6 @@ def broken_instances(folder: Path) -> list[tuple[str, Model]]:
         )
         instances.append((name, broken.model))
     return instances
-
-
-def build(folder: Path, arguments: list[str | Path]) -> None:
-    program, environment = tools.verilator_environment()
-    tools.run(
-        [program, "--cc", "--quiet", "--no-timing", "-Wno-fatal", "-Wno-UNUSEDSIGNAL", "--prefix",
-         "Vcells", "--top-module", "cells", "-Mdir", folder / "cpp", *arguments],
-        timeout_s=300, environment=environment,
-    )  # fmt: skip
-    runtime = verilate._runtime()
-    unit = folder / "unit.cxx"
-    parts = [*sorted((folder / "cpp").glob("*.cpp")), MAIN]
-    unit.write_text("".join(f'#include "{file}"\n' for file in parts))
-    objects = [runtime / f"{name}.o" for name in verilate._RUNTIME]
-    verilate._cxx("-include", runtime / "pch.h", "-I", folder / "cpp", unit, *objects,
-                  "-o", folder / "cells")  # fmt: skip
-
-
-def top(instances: list[tuple[str, Model]]) -> str:
-    lines, low, high = [], 1, 0
-    for i, (module, model) in enumerate(instances):
-        ports = []
-        for name, width in model.inputs.items():
-            ports.append(f".{name}(in_i[{low}+:{width}])")
-            low += width
-        for name, width in model.outputs.items():
-            ports.append(f".{name}(out_o[{high}+:{width}])")
-            high += width
-        values = ", ".join(
-            f'.{k}("{v}")' if isinstance(v, str) and "'" not in v else f".{k}({v})"
-            for k, v in model.parameters.items()
-        )
-        lines.append(
-            f"  {module} #({values}) u_{i} (\n    {model.clocking}{', '.join(ports)}\n  );"
-        )
-    return (
-        f"module cells (input logic clk_i, rst_ni, input logic [{max(low, 65) - 1}:0] in_i,\n"
-        f"  output logic [{max(high, 65) - 1}:0] out_o);\n" + "\n".join(lines) + "\nendmodule\n"
-    )
-
-
-def step(models: list[Model], program: Path) -> None:
-    in_bits = 1 + sum(sum(m.inputs.values()) for m in models)
-    out_bits = sum(sum(m.outputs.values()) for m in models)
-    in_bytes, out_bytes = (-(-max(bits, 65) // 32) * 4 for bits in (in_bits, out_bits))
-    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
-        for cycle in range(-4, CYCLES):
-            given: list[Bits] = []
-            word, at = int(cycle >= 0), 1
-            for model in models:
-                model.cycle = cycle
-                idle = cycle < 0 or model.failure is not None
-                given.append({} if idle else model.drive())
-                for name, width in model.inputs.items():
-                    word |= given[-1].get(name, 0) << at
-                    at += width
-            process.stdin.write(word.to_bytes(in_bytes, "little"))
-            process.stdin.flush()
-            answer = int.from_bytes(process.stdout.read(out_bytes), "little")
-            for model, inputs in zip(models, given, strict=True):
-                seen = {}
-                for name, width in model.outputs.items():
-                    seen[name] = answer & (1 << width) - 1
-                    answer >>= width
-                if inputs:
-                    for name, value in model.expect(inputs).items():
-                        if seen[name] != value and model.failure is None:
-                            model.failure = f"cycle {cycle}: {name} {seen[name]}, not {value}"
-        process.stdin.close()
 
 
 @pytest.fixture(scope="module")

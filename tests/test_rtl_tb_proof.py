@@ -26,7 +26,7 @@ from bitwright.models.graph import (
 from bitwright.models.graph.ops import Node
 from bitwright.models.zoo import random_mlp
 from bitwright.rtl_tb import Design, emit
-from bitwright.rtl_tb.proof import prove
+from bitwright.rtl_tb.proof import prove_linear
 
 
 def unrolled(graph: Graph, stages: int) -> Plan:
@@ -68,7 +68,7 @@ def image() -> tuple[Graph, Plan]:
 @pytest.mark.parametrize("seed", range(24))
 def test_what_is_emitted_is_proven(seed: int, tmp_path: Path) -> None:
     graph, plan = mlp(seed)
-    proofs, others = prove(graph, emit(graph, plan, tmp_path / "rtl"))
+    proofs, others = prove_linear(graph, emit(graph, plan, tmp_path / "rtl"))
     assert [one.refuted for one in proofs] == [None, None] and others == []
     assert [one.outputs for one in proofs] == [graph.nodes[0].output.size] * 2
 
@@ -76,14 +76,14 @@ def test_what_is_emitted_is_proven(seed: int, tmp_path: Path) -> None:
 def test_a_convolution_is_proven_against_its_own_definition(tmp_path: Path) -> None:
     graph, plan = image()
     design = emit(graph, plan, tmp_path / "rtl")
-    (proof,), others = prove(graph, design)
+    (proof,), others = prove_linear(graph, design)
     assert proof.refuted is None and proof.outputs == 6 and others == []
     assert mutants_survive(graph, design, "conv") == []
     weights = graph.nodes[0].op.weights.values.copy()  # type: ignore[union-attr]
     weights[[0, 1]] = weights[[1, 0]]  # two taps of a kernel changed places
     op = replace(graph.nodes[0].op, weights=Plain(weights, 3))  # type: ignore[call-arg]
     other = replace(graph, nodes=(replace(graph.nodes[0], op=op),))
-    assert prove(other, design)[0][0].refuted is not None
+    assert prove_linear(other, design)[0][0].refuted is not None
 
 
 def mutants(text: str) -> Iterator[tuple[str, str]]:
@@ -141,7 +141,7 @@ def mutants_survive(graph: Graph, design: Design, node: str) -> list[str]:
     text, survivors = file.read_text(), []
     for what, changed in mutants(text):
         file.write_text(changed)
-        (proof,) = [one for one in prove(graph, design)[0] if one.node == node]
+        (proof,) = [one for one in prove_linear(graph, design)[0] if one.node == node]
         if proof.refuted is None and not meaning_is_kept(what, text, changed):
             different = [(a, b) for a, b in zip(text.split("\n"), changed.split("\n"), strict=False)
                          if a != b]  # fmt: skip
@@ -170,7 +170,7 @@ def test_inputs_that_can_be_larger_overflow(tmp_path: Path) -> None:
     x = graph.inputs[0]
     lines = file.read_text()
     wide = replace(graph, inputs=(Value("x", x.shape, IntType(x.type.width + 1, x.type.signed)),))
-    assert "data_i" in (prove(wide, design)[0][0].refuted or "")
+    assert "data_i" in (prove_linear(wide, design)[0][0].refuted or "")
     # The same ports, and a sum of one bit less than it needs, which a wider one reads.
     sums = re.findall(r"wire (?:signed )?\[(\d+):0\] (t\d+) =", lines)
     width, name = next((w, n) for w, n in sums if re.search(rf"\d+'\({n}\)", lines))
@@ -179,7 +179,7 @@ def test_inputs_that_can_be_larger_overflow(tmp_path: Path) -> None:
     assert own is not None
     cut = own[0].replace(f"{int(width) + 1}'(", f"{width}'(")
     file.write_text(narrow.replace(own[0], cut))
-    refuted = prove(graph, design)[0][0].refuted
+    refuted = prove_linear(graph, design)[0][0].refuted
     assert refuted is not None and (f"{name} overflows" in refuted or "bits among" in refuted)
 
 
@@ -197,11 +197,11 @@ def test_other_text_is_refused_and_not_overlooked(tmp_path: Path) -> None:
     ):
         assert old in text
         file.write_text(text.replace(old, new))
-        assert why in (prove(graph, design)[0][0].refuted or "")
+        assert why in (prove_linear(graph, design)[0][0].refuted or "")
 
 
 def test_a_random_network_is_proven_but_for_its_thresholds(tmp_path: Path) -> None:
     graph = random_mlp((9, 8, 4), (4, 3), (6, 4))
-    proofs, others = prove(graph, emit(graph, unrolled(graph, 3), tmp_path / "rtl"))
+    proofs, others = prove_linear(graph, emit(graph, unrolled(graph, 3), tmp_path / "rtl"))
     assert all(one.refuted is None for one in proofs)
     assert {one.node for one in proofs} | set(others) == {node.name for node in graph.nodes}

@@ -17,6 +17,7 @@ battery.py      networks that have to find it
 equivalence.py  a mistake that is none, proven
 mutation.py     the campaign over all cells
 emitters.py     the Python that emits, with a mistake
+proofs.py       every cell and many networks proven, mutants of the cells refuted
 jobs.py         what is killed, and what it leaves
 kills.py        jobs killed at random moments
 results.py      rows of campaigns, and docs/results/trust.json

@@ -13,9 +13,10 @@ from trust.fuzz import fuzz
 from trust.kills import job_command, kills
 from trust.loader_fuzz import strangers
 from trust.mutation import mutate
+from trust.proofs import proofs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-for campaign in (fuzz, strangers, mutate, mutate_emitters, battery, kills):
+for campaign in (fuzz, strangers, mutate, mutate_emitters, battery, kills, proofs):
     app.command()(campaign)
 app.command("job", hidden=True)(job_command)
 

@@ -7,7 +7,10 @@ runs; and parameters.json, with which parameters the networks and the cells' own
 """
 
 import json
+import re
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -16,14 +19,21 @@ from rich.progress import track
 from bitwright.models.errors import BitwrightError
 from bitwright.rtl_tb import emit
 from trust.bench import CELLS, write_all
-from trust.equivalence import PARAMETERS, Parameters, features, most_different, parameters
-from trust.networks import network, work
+from trust.equivalence import (
+    PARAMETERS,
+    Parameters,
+    elaborated,
+    features,
+    most_different,
+    parameters,
+)
+from trust.networks import network
 
 SEED = 7  # of the battery's networks
 BATTERY = Path(__file__).with_name("battery.json")
 
 _AMONG, _EACH = 200, 5
-_SETS = 40  # of parameters, for a cell
+_SETS = 16  # of parameters, for a cell
 
 
 def chosen() -> dict[str, list[int]]:
@@ -39,7 +49,7 @@ def battery() -> None:
     used: dict[str, list[Parameters]] = {}
     with tempfile.TemporaryDirectory() as name:
         files, top = write_all(Path(name))
-        for cell, values in parameters(files, top):
+        for cell, values in parameters(elaborated(files, top).values()):
             used.setdefault(cell, []).append(values)
         for number in track(range(_AMONG), "networks", console=console):
             for cell, (size, sets) in _cells_of(number, Path(name) / "rtl").items():
@@ -60,12 +70,17 @@ def _cells_of(number: int, folder: Path) -> dict[str, tuple[int, list[Parameters
         design = emit(one.graph, one.plan, folder, one.form)
     except BitwrightError:
         return {}
-    size = sum(file.stat().st_size for file in design.files) + 50 * work(one.graph)
-    size *= one.plan.redundancy
+    modules = elaborated(design.files, design.top)
     found: dict[str, tuple[int, list[Parameters]]] = {}
-    for cell, values in parameters(design.files, design.top):
-        found.setdefault(cell, (size, []))[1].append(values)
+    for cell, values in parameters(modules.values()):
+        found.setdefault(cell, (_size(modules), []))[1].append(values)
     return found
+
+
+def _size(modules: Mapping[str, str]) -> int:
+    """Of all instances, with their loops unrolled: what simulating costs."""
+    instances = Counter(re.findall(r"^  cell (\S+) ", "".join(modules.values()), re.MULTILINE))
+    return sum(len(text) * max(1, instances[name]) for name, text in modules.items())
 
 
 def _smallest_that_differ(using: list[tuple[int, int, list[Parameters]]]) -> list[int]:

@@ -1,8 +1,9 @@
 """The cells' own bench: plain-Python models, stepped beside many mutants of a cell at a time.
 
-The models are those of tests/test_rtl_tb_cells.py, which say for every cycle what each output has
-to be. Here every mutant gets all models whose module is its cell or uses it, and all mutants of a
-batch are one program. A mutant is dropped as soon as one of its models has noticed it.
+The models are those of tests/test_rtl_tb_cells.py and tests/test_rtl_tb_small_cells.py, which say
+for every cycle what each output has to be. Here every mutant gets the models of its cell, or of the
+cells that use it, and all mutants of a batch are one program. A mutant is dropped as soon as one of
+its models has noticed it.
 """
 
 import importlib.util
@@ -10,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -24,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 CELLS = ROOT / "rtl_tb" / "lib"
 _TESTS = ROOT / "tests"
 
-_MOST_MODELS = 300  # in one program
+_MOST_MODELS = 200  # in one program
+_FIRST = 4  # models of the most parameters, before all others
 _STOPPED = "the simulation stopped"
 _RUNS = 2
 _CYCLES = 1100  # of a run
@@ -32,14 +34,26 @@ _RESET_CYCLES = 4  # before each run
 
 
 @cache
-def _tests() -> Any:
-    """The module of the tests, which are no package."""
-    spec = importlib.util.spec_from_file_location("cell_models", _TESTS / "test_rtl_tb_cells.py")
+def _module(name: str) -> Any:
+    """A module of the tests, which are no package."""
+    called = f"bench_{name.replace('/', '_')}"
+    spec = importlib.util.spec_from_file_location(called, _TESTS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _models() -> dict[str, Any]:
+    """All models, at their beginning."""
+    names = ("test_rtl_tb_cells", "test_rtl_tb_small_cells")
+    return {name: model for one in names for name, model in _module(one).good().items()}
+
+
+def _top(instances: list[tuple[str, Any]]) -> str:
+    text: str = _module("cells/cell_bench").top(instances)
+    return text
 
 
 def uses(text: str, cell: str) -> bool:
@@ -63,11 +77,11 @@ def renamed(texts: dict[str, str], names: set[str], tag: str) -> dict[str, str]:
 
 def write_all(folder: Path) -> tuple[list[Path], str]:
     """Write one top with all models' cells into a folder; the files and the top's name."""
-    instances = [(model.module, model) for model in _tests().good().values()]
+    instances = [(model.module, model) for model in _models().values()]
     for _, model in instances:
         if model.text:
             (folder / f"{model.module}.sv").write_text(model.text)
-    (folder / "cells.sv").write_text(_tests().top(instances))
+    (folder / "cells.sv").write_text(_top(instances))
     return [*folder.glob("*.sv"), *CELLS.glob("*.sv")], "cells"
 
 
@@ -77,22 +91,30 @@ class Bench:
     def __init__(self, cell: str, folder: Path, *, of_users: bool = False) -> None:
         self.cell, self.folder = cell, folder
         self.texts = {file.stem: file.read_text() for file in CELLS.glob("*.sv")}
-        models = _tests().good()
+        models = _models()
         self.texts |= {model.module: model.text for model in models.values() if model.text}
         self.names = users(self.texts, {cell})
         watched = self.names - {cell} if of_users else {cell}
         self.models = [name for name, model in models.items() if model.module in watched]
-        self.at_once = max(1, _MOST_MODELS // max(1, len(self.models)))
+        self.models.sort(key=lambda name: -_plenty(models[name]))
         self._builds = 0
 
     def noticed(self, given: Sequence[Mutant]) -> list[str | None]:
         """For every mutant how it was noticed: "" if it was not, None if it is no design."""
-        answers: list[str | None] = []
-        for start in range(0, len(given) if self.models else 0, self.at_once):
-            answers += self._batch(given[start : start + self.at_once])
-        return answers or [""] * len(given)
+        answers: list[str | None] = [""] * len(given)
+        for names in (self.models[:_FIRST], self.models[_FIRST:]):
+            left = [i for i, answer in enumerate(answers) if answer == ""]
+            step = max(1, _MOST_MODELS // max(1, len(names)))
+            for start in range(0, len(left) if names else 0, step):
+                batch = left[start : start + step]
+                made = self._batch([given[i] for i in batch], names)
+                for i, answer in zip(batch, made, strict=True):
+                    answers[i] = answer
+        return answers
 
-    def _batch(self, given: Sequence[Mutant]) -> list[str | None]:
+    def _batch(self, given: Sequence[Mutant], names: Sequence[str]) -> list[str | None]:
+        if not given:
+            return []
         self._builds += 1
         place = self.folder / f"bench{self._builds}"
         place.mkdir(parents=True)
@@ -102,26 +124,50 @@ class Bench:
                 texts = renamed({**self.texts, self.cell: mutant.text}, self.names, f"m{i}")
                 for name, text in texts.items():
                     (place / f"{name}.sv").write_text(text)
-                instances += [(f"{one.module}_m{i}", one) for one in self._fresh()]
+                instances += [(f"{one.module}_m{i}", one) for one in _fresh(names)]
             program = _built(place, instances)
-            return list(_stepped([[self._fresh() for _ in given] for _ in range(_RUNS)], program))
-        except ToolError as error:
+            return list(_stepped([[_fresh(names) for _ in given] for _ in range(_RUNS)], program))
+        except (ToolError, BrokenPipeError) as error:
             if len(given) == 1:
-                return [_STOPPED if str(error) == _STOPPED else None]
-            half = len(given) // 2
-            return [*self._batch(given[:half]), *self._batch(given[half:])]
+                return [None if isinstance(error, ToolError) else _STOPPED]
+            return in_parts(given, blamed(error, len(given)), lambda part: self._batch(part, names))
         finally:
             shutil.rmtree(place)
 
-    def _fresh(self) -> list[Any]:
-        """The models, at their beginning."""
-        models = _tests().good()
-        return [models[name] for name in self.models]
+
+def blamed(error: Exception, count: int) -> set[int]:
+    """The mutants in whose files Verilator says that there is an error."""
+    found = {int(n) for n in re.findall(r"%Error[^\n]*_m(\d+)\.sv", str(error))}
+    return {number for number in found if number < count}
+
+
+def in_parts(
+    given: Sequence[Mutant],
+    none: set[int],
+    judge: Callable[[Sequence[Mutant]], list[str | None]],
+) -> list[str | None]:
+    """Judge mutants but for those that are no design; where none is known, each half by itself."""
+    if not none:
+        half = len(given) // 2
+        return [*judge(given[:half]), *judge(given[half:])]
+    made = iter(judge([one for i, one in enumerate(given) if i not in none]))
+    return [None if i in none else next(made) for i in range(len(given))]
+
+
+def _fresh(names: Sequence[str]) -> list[Any]:
+    """Models, at their beginning."""
+    models = _models()
+    return [models[name] for name in names]
+
+
+def _plenty(model: Any) -> int:
+    """How many of a model's parameters say that there is more than one of something."""
+    return sum(isinstance(value, int) and value > 1 for value in model.parameters.values())
 
 
 def _built(folder: Path, instances: list[tuple[str, Any]]) -> Path:
     """The program of all instances. Raises ToolError where they are no design."""
-    (folder / "cells.sv").write_text(_tests().top(instances))
+    (folder / "cells.sv").write_text(_top(instances))
     program, environment = tools.verilator_environment()
     tools.run(
         [program, "--cc", "--quiet", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
@@ -144,7 +190,7 @@ def _stepped(runs: Sequence[list[list[Any]]], program: Path) -> list[str]:
 
     runs: the models of every mutant, fresh ones for each run. In front of each is a reset, so the
     second one finds whatever the first has left.
-    Raises ToolError where the program ends early, as it does when values never settle.
+    Raises BrokenPipeError where the program ends early, as it does when values never settle.
     """
     places, in_bytes, out_bytes = _places(runs[0])
     noticed = [""] * len(runs[0])
@@ -162,14 +208,11 @@ def _stepped(runs: Sequence[list[list[Any]]], program: Path) -> list[str]:
             if not driven:
                 process.kill()
                 return noticed
-            try:
-                process.stdin.write(word.to_bytes(in_bytes, "little"))
-                process.stdin.flush()
-                answer = process.stdout.read(out_bytes)
-            except BrokenPipeError:
-                answer = b""
+            process.stdin.write(word.to_bytes(in_bytes, "little"))
+            process.stdin.flush()
+            answer = process.stdout.read(out_bytes)
             if len(answer) < out_bytes:
-                raise ToolError(_STOPPED)
+                raise BrokenPipeError
             for i, model, given, at_out in driven:
                 if cycle >= 0 and not noticed[i]:
                     noticed[i] = _differs(model, given, answer, at_out)
@@ -211,9 +254,11 @@ def _in_reset(model: Any, run: int) -> dict[str, int]:
     """Ones in front of the first run, then noise, to which nothing may listen in a reset."""
     if "rst_ni" not in model.clocking:
         return {}
+    calm = getattr(model, "calm", ())
     return {
         name: model.random.getrandbits(width) if run else (1 << width) - 1
         for name, width in model.inputs.items()
+        if name not in calm
     }
 
 

@@ -9,7 +9,6 @@ of docs/results/trust/mutation.csv, like the library cells.
 """
 
 import ast
-import copy
 import importlib
 import importlib.util
 import os
@@ -21,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from itertools import islice
@@ -68,15 +67,15 @@ def python_mutants(source: str) -> Iterator[tuple[str, str]]:
     """Every mutant of a module but for its assertions: what it is, and its text."""
     tree = ast.parse(source)
     asserted = {id(n) for a in ast.walk(tree) if isinstance(a, ast.Assert) for n in ast.walk(a)}
-    for place, node in enumerate(ast.walk(tree)):
+    for node in list(ast.walk(tree)):
         for name in () if id(node) in asserted else _kinds(node):
-            changed = copy.deepcopy(tree)
-            other = next(islice(ast.walk(changed), place, None))
-            _apply(other, name)
-            before, after = ast.unparse(node), ast.unparse(other)
+            before, kept = ast.unparse(node), dict(vars(node))
+            _apply(node, name)
+            after, text = ast.unparse(node), ast.unparse(tree)
+            vars(node).update(kept)
             if before != after:
                 at = f"{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}"
-                yield f"{at}: {before} -> {after}", ast.unparse(changed)
+                yield f"{at}: {before} -> {after}", text
 
 
 def _kinds(node: ast.AST) -> tuple[str, ...]:
@@ -102,7 +101,7 @@ def _apply(node: Any, kind: str) -> None:
     """Change a node of a tree in place."""
     match kind:
         case "compare":
-            node.ops[0] = _COMPARE[type(node.ops[0])]()
+            node.ops = [_COMPARE[type(node.ops[0])](), *node.ops[1:]]
         case "binary":
             node.op = _BINARY[type(node.op)]()
         case "boolean":
@@ -254,6 +253,17 @@ class Emitter:
         shutil.rmtree(place)
 
 
+def _covering(cells: Mapping[str, Sequence[int]]) -> list[int]:
+    """A few networks of the battery that have all of its cells."""
+    found: list[int] = []
+    left = dict(cells)
+    while left:
+        counts = Counter(number for numbers in left.values() for number in numbers)
+        found.append(max(sorted(counts), key=counts.__getitem__))
+        left = {cell: numbers for cell, numbers in left.items() if found[-1] not in numbers}
+    return found
+
+
 def mutate_emitters(
     hours: Annotated[float, typer.Option(help="how long")] = 2.0,
     emitter: Annotated[str, typer.Option(help="only this one")] = "",
@@ -263,7 +273,7 @@ def mutate_emitters(
     console = Console()
     end = time.monotonic() + hours * 3600
     known = {row["cell"] for row in results.rows("mutation")}
-    few = sorted({numbers[0] for numbers in chosen().values()})
+    few = _covering(chosen())
     rest = sorted({number for numbers in chosen().values() for number in numbers} - set(few))
     for name in EMITTERS:
         file = ROOM / f"{name}.py"

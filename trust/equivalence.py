@@ -13,7 +13,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from trust.bench import CELLS, uses
@@ -38,17 +40,23 @@ def known_parameters() -> dict[str, list[Parameters]]:
     return tree
 
 
-def parameters(files: Sequence[Path], top: str) -> Iterator[tuple[str, Parameters]]:
-    """The cells that a design has, and the parameters of each; those of no parameters as well."""
+def elaborated(files: Sequence[Path], top: str) -> dict[str, str]:
+    """The modules of a design, a cell once for each of its parameters, as Yosys writes them."""
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "design.il"
         passes = [f"read_verilog -sv -defer {file}" for file in files]
         _yosys([*passes, f"hierarchy -check -top {top}", f"write_rtlil {made}"], Path(name))
         text = made.read_text()
-    for module in re.split(r"^attribute \\hdlname ", text, flags=re.MULTILINE)[1:]:
-        cell = module[1 : module.index('"', 1)]
+    modules = re.split(r"^(?=attribute \\hdlname )", text, flags=re.MULTILINE)[1:]
+    return {re.findall(r"^module (\S+)$", one, re.MULTILINE)[0]: one for one in modules}
+
+
+def parameters(modules: Iterable[str]) -> Iterator[tuple[str, Parameters]]:
+    """The cells among the modules of a design, and the parameters of each."""
+    for module in modules:
+        cell = module.split('"')[1]
         if (CELLS / f"{cell}.sv").is_file():
-            head = module[: module.index("  wire") if "  wire" in module else None]
+            head = module.partition("  wire")[0]
             found = re.findall(r"^  parameter \\(\w+) (\S+)$", head, re.MULTILINE)
             yield cell, {key: _bits(value) if '"' in value else value for key, value in found}
 
@@ -101,32 +109,66 @@ def _parts(cell: str) -> set[str]:
 
 
 def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) -> bool:
-    given = " ".join(f"-chparam {name} {_constant(v)}" for name, v in values.items())
+    """Both in a module with the ports that the cell has, whatever the mutant makes of their widths.
+
+    A port of another width is cut or filled up there as where the cell is used.
+    """
+    around = folder / "around.sv"
+    around.write_text(_around(cell, values))
     script = []
     for which, text in (("gold", CELLS / f"{cell}.sv"), ("gate", folder / f"{cell}.sv")):
-        files = [text, *(CELLS / f"{part}.sv" for part in parts)]
+        files = [text, *(CELLS / f"{part}.sv" for part in parts), around]
         script += [
             "design -reset",
             *(f"read_verilog -sv -defer {file}" for file in files),
-            f"hierarchy -check -top {cell} {given}",
+            "hierarchy -check -top around",
             "proc", "flatten", "memory -nordff", "memory_map", "opt -full", f"rename -top {which}",
             f"design -stash {which}",
         ]  # fmt: skip
-    report = folder / "report"
-    report.unlink(missing_ok=True)
-    script += [
-        "design -copy-from gold -as gold gold",
-        "design -copy-from gate -as gate gate",
-        "equiv_make gold gate equiv", "hierarchy -top equiv", "opt -full",
-        # No equiv_induct: it takes for equal to begin with what only one side has registers for.
-        "equiv_struct", "equiv_simple -undef -seq 1",
-        f"tee -q -o {report} equiv_status",
-    ]  # fmt: skip
-    try:
+    reports = [folder / "undefined", folder / "free"]
+    for report in reports:
+        report.unlink(missing_ok=True)
+        script += [
+            "design -reset",
+            "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate",
+            # What is undefined is worse than anything; or else it is any of 0 and 1, on each side.
+            *(["setundef -undriven -anyseq"] if report.name == "free" else []),
+            "equiv_make gold gate equiv", "hierarchy -top equiv", "opt -full",
+            # No equiv_induct: it takes for equal to begin with what only one side remembers.
+            "equiv_struct",
+            f"equiv_simple -seq 1 {'-undef' if report.name == 'undefined' else ''}",
+            f"tee -q -o {report} equiv_status",
+        ]  # fmt: skip
+    with suppress(subprocess.SubprocessError):
         _yosys(script, folder)
-    except subprocess.SubprocessError:
-        return False
-    return "Equivalence successfully proven" in report.read_text()
+    return any(
+        report.is_file() and "Equivalence successfully proven" in report.read_text()
+        for report in reports
+    )
+
+
+def _around(cell: str, values: Parameters) -> str:
+    """A module with a cell of these parameters in it, and its ports."""
+    ports = _ports(cell, tuple(values.items()))
+    given = ", ".join(f".{name}({_constant(value)})" for name, value in values.items())
+    declared = ",\n".join(f"  {way} wire [{width - 1}:0] {name}" for name, way, width in ports)
+    wired = ", ".join(f".{name}({name})" for name, _, _ in ports)
+    return f"module around (\n{declared}\n);\n  {cell} #({given}) u_cell ({wired});\nendmodule\n"
+
+
+@cache
+def _ports(cell: str, values: tuple[tuple[str, str], ...]) -> list[tuple[str, str, int]]:
+    """Name, direction and width of the ports that a cell has with these parameters."""
+    given = " ".join(f"-chparam {name} {_constant(value)}" for name, value in values)
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name) / "cell.il"
+        passes = [f"read_verilog -sv -defer {CELLS / part}.sv" for part in sorted(_parts(cell))]
+        passes += [f"hierarchy -check -top {cell} {given}", f"select -module {cell}",
+                   f"write_rtlil -selected {made}"]  # fmt: skip
+        _yosys(passes, Path(name))
+        found = re.findall(r"^  wire (?:width (\d+) )?(input|output) \d+ \\(\w+)$",
+                           made.read_text(), re.MULTILINE)  # fmt: skip
+    return [(port, way, int(width or 1)) for width, way, port in found]
 
 
 def _constant(value: str) -> str:

@@ -13,9 +13,8 @@ what survives is in survivors.csv, for a person to strengthen the bench, or to w
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +26,7 @@ from bitwright.rtl_tb import Design, Simulator, emit
 from bitwright.rtl_tb.many import build_many
 from trust import engines, results
 from trust.battery import SEED, chosen
-from trust.bench import CELLS, Bench, renamed, users
+from trust.bench import CELLS, Bench, blamed, in_parts, renamed, users
 from trust.engines import Case
 from trust.equivalence import known_parameters, same
 from trust.mutants import Mutant, mutants
@@ -69,9 +68,11 @@ class Battery:
         answers: list[str | None] = [""] * len(given)
         for case, design in self.cases:
             left = [i for i, answer in enumerate(answers) if answer == ""]
-            for i, answer in zip(left, self._noticed(case, design, [given[i] for i in left]),
-                                 strict=True):  # fmt: skip
-                answers[i] = answer
+            for start in range(0, len(left), _AT_ONCE):
+                batch = left[start : start + _AT_ONCE]
+                made = self._noticed(case, design, [given[i] for i in batch])
+                for i, answer in zip(batch, made, strict=True):
+                    answers[i] = answer
         return answers
 
     def _noticed(self, case: Case, design: Design, given: Sequence[Mutant]) -> list[str | None]:
@@ -85,14 +86,11 @@ class Battery:
                 for i, mutant in enumerate(given)
             ]
             simulators = build_many(made, place / "sim")
-        except ToolError:
+        except ToolError as error:
             if len(given) == 1:
                 return [None]
-            half = len(given) // 2
-            return [
-                *self._noticed(case, design, given[:half]),
-                *self._noticed(case, design, given[half:]),
-            ]
+            none = blamed(error, len(given))
+            return in_parts(given, none, lambda part: self._noticed(case, design, part))
         answers: list[str | None] = [_judged(case, simulator) for simulator in simulators]
         shutil.rmtree(place)
         return answers
@@ -119,25 +117,35 @@ class Verdict:
 
 
 def judged(cell: str, numbers: Sequence[int], folder: Path) -> Verdict:
-    """All mutants of a cell through its bench and its battery."""
-    benches = [Bench(cell, folder / "own"), Battery(cell, numbers, folder / "networks"),
-               Bench(cell, folder / "users", of_users=True)]  # fmt: skip
+    """All mutants of a cell, the quickest way to notice one first."""
+    own, users = Bench(cell, folder / "own"), Bench(cell, folder / "users", of_users=True)
+    first, last = (own, users) if own.models else (users, own)
     sets = known_parameters().get(cell, [])
     found = Verdict()
-    for batch in _batches(mutants((CELLS / f"{cell}.sv").read_text())):
-        left = list(batch)
-        for bench in benches:
-            answers = bench.noticed(left) if left else []
-            found.total += len(left) - answers.count("") - answers.count(None)
-            found.killed += len(left) - answers.count("") - answers.count(None)
-            left = [mutant for mutant, answer in zip(left, answers, strict=True) if answer == ""]
-        for mutant in left:
-            if same(cell, mutant, sets) is None:
-                found.same += 1
-            else:
-                found.total += 1
-                found.survivors.append(mutant)
+    left = _noticed(first, list(mutants((CELLS / f"{cell}.sv").read_text())), found)
+    different = [mutant for mutant in left if same(cell, mutant, sets) is not None]
+    found.same = len(left) - len(different)
+    networks = Battery(cell, numbers, folder / "networks")
+    found.survivors = _noticed(last, _noticed(networks, different, found), found)
+    found.total += len(found.survivors)
     return found
+
+
+def _noticed(bench: Bench | Battery, given: list[Mutant], found: Verdict) -> list[Mutant]:
+    """The mutants that a bench does not notice; the others are counted.
+
+    The cell itself is among them, or nothing would be proven by what is noticed.
+    """
+    if not given:
+        return []
+    itself = Mutant("no mutant", (CELLS / f"{bench.cell}.sv").read_text())
+    first, *answers = bench.noticed([itself, *given])
+    if first != "":
+        raise AssertionError(f"{bench.cell} is no mutant, and {first or 'cannot be elaborated'}")
+    killed = len(given) - answers.count("") - answers.count(None)
+    found.total += killed
+    found.killed += killed
+    return [mutant for mutant, answer in zip(given, answers, strict=True) if answer == ""]
 
 
 def mutate(
@@ -183,8 +191,3 @@ def record(
         "cell": name, "total": total, "killed": killed, "same": same,
         "seconds": round(time.monotonic() - begun), "commit": results.commit(),
     })  # fmt: skip
-
-
-def _batches(waiting: Iterator[Mutant]) -> Iterator[list[Mutant]]:
-    while batch := list(islice(waiting, _AT_ONCE)):
-        yield batch

@@ -26,6 +26,7 @@ SUMS: Mapping[str, Mapping[str, str]] = {
     "loader_fuzz": {"inputs": "inputs", "failures": "failures"},
     "mutation": {"total": "total", "killed": "killed"},
     "kills": {"runs": "runs", "lost": "lost"},
+    "proofs": {"cells": "cells", "networks": "networks"},
 }
 
 

@@ -1,5 +1,9 @@
 """Proofs of the RTL, for all inputs."""
 
+from typing import Annotated
+
+import typer
+
 from bitwright.cli.common import design_in, end, show
 from bitwright.cli.options import DesignArgument, GraphArgument, JsonOption
 
@@ -7,27 +11,43 @@ from bitwright.cli.options import DesignArgument, GraphArgument, JsonOption
 def prove(
     graph: GraphArgument,
     design: DesignArgument,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=3600, help="Seconds for one question to the solver.")
+    ] = 30.0,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole/--nodes", help="Prove the design as a whole too, or its nodes only."),
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove the adder graphs of a design, for all inputs.
+    """Prove a design against its graph, for all inputs, node by node and as a whole.
 
-    The emitted SystemVerilog is read, and every output followed back to a linear form over the
-    inputs: it has to be the graph's own weights and bias, no value may overflow on the way, and
-    every addition has to be of values of the same clock cycle. Library cells and other operations
-    are not proven: the table says which nodes simulation alone speaks for.
+    Adder graphs are read and every output followed back to a linear form: the graph's own weights
+    and bias, no overflow on the way, every addition of values of the same cycle. Other modules, and
+    the whole design, are compared with a specification written from the graph alone, by Yosys and
+    ABC: for all inputs at all times, or, where that is too hard, for all inputs in so many cycles
+    after the reset. The table says how far each proof goes, and what only simulation speaks for.
 
     Examples:
       bitwright prove out/graph out/rtl
-      bitwright prove out/graph out/rtl --json
+      bitwright prove out/graph out/rtl --seconds 300
+      bitwright prove out/graph out/rtl --nodes --json
     """
+    from bitwright.console import Steps
     from bitwright.models.graph import load
     from bitwright.rtl_tb.proof import prove as prove_design
+    from bitwright.rtl_tb.proof.checker import tools
     from bitwright.tables import proof_table
 
     known = load(graph)
-    proofs, others = prove_design(known, design_in(known, design))
-    refuted = [one for one in proofs if one.refuted]
-    result = {"proofs": proofs, "proven": len(proofs) - len(refuted), "refuted": len(refuted),
-              "simulated_only": others}  # fmt: skip
-    show(result, as_json, proof_table(known.name, proofs, others))
-    end(not refuted)
+    emitted = design_in(known, design)
+    with Steps().step(f"prove {emitted.top}") as step:
+        total = len(known.nodes) + whole
+        proofs = prove_design(
+            known, emitted, seconds=seconds, whole=whole,
+            progress=lambda done: step.progress(done, total),
+        )  # fmt: skip
+    count = {status: sum(one.status == status for one in proofs)
+             for status in ("proven", "bounded", "refuted", "simulated")}  # fmt: skip
+    show({"by": tools(), "proofs": proofs, **count}, as_json, proof_table(known.name, proofs))
+    end(not count["refuted"])

@@ -98,6 +98,11 @@ def run(
             raise InputError("--demo brings its own network: give either that or one of yours")
         report = flow.demo(out or Path("out/demo"), settings)
     else:
+        if model and model.lower().endswith(".onnx"):
+            raise InputError(
+                f"run compares with torch, which {model} has not: take it step by step, beginning "
+                f"with 'bitwright lower {model}'"
+            )
         if not model or not input_shape:
             raise InputError(
                 "run needs a network, such as net.py:make with --input-shape 64; or give --demo"

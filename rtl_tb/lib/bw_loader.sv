@@ -54,7 +54,7 @@ module bw_loader #(
   logic [AddressWidth-1:0] address_q;
   logic [Parts*32-1:0] data_q;
   always_ff @(posedge clk_i) begin
-    write_q <= whole;
+    write_q <= whole && rst_ni;  // a beat in the last cycle of a reset is none
     if (mine) begin
       address_q <= word_q;
       data_q <= (Parts * 32)'({data_i, data_q} >> 32);

@@ -1,0 +1,309 @@
+"""Every node of a design and the whole of it: what is proven, how, and what only simulation says.
+
+- An unrolled product is read as text (`linear`), and the rounding cell behind it is proven for the
+  parameters that it has there.
+- Other modules of fixed latency agree with the specification in every cycle, for all inputs, all
+  times and all pauses.
+- Folded products and pools, and the whole design from its input to its output, are queues of
+  tensors. Small ones are proven for all times; else all tensors and all pauses are tried for so
+  many cycles, or all tensors at full rate.
+
+What is too large, or not decided in time, is said to be only simulated.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from bitwright.models.graph import (
+    Concat,
+    Conv2d,
+    Dense,
+    Graph,
+    Interval,
+    Lookup,
+    Node,
+    Plain,
+    Plan,
+    Requantize,
+    Threshold,
+    Value,
+    decode,
+    weight_width,
+    with_any_weights,
+)
+from bitwright.models.graph.cycles import sized
+from bitwright.models.graph.streams import Block, Step, Sweep, is_streamed, latency, needs_memory
+from bitwright.rtl_tb.design import Design
+from bitwright.rtl_tb.folded import sweeps
+from bitwright.rtl_tb.proof import checker
+from bitwright.rtl_tb.proof.benches import TOP, Line, Queue, harness, lockstep, queue
+from bitwright.rtl_tb.proof.linear import Proof, prove_linear
+from bitwright.rtl_tb.proof.specification import terms
+
+Status = Literal["proven", "bounded", "refuted", "simulated"]
+
+MOST_TERMS = 4_000
+"""Products, comparisons and table entries of a specification; more take Yosys alone minutes."""
+
+_MOST_QUEUED = 400
+"""Of a queue of tensors, in which sums are compared after they went different ways."""
+
+_SMALL = 64
+"""Of a queue that may be proven for all times in a minute."""
+
+_INSTANCE = re.compile(r"^\s*(\w+) (?:#\(|u_)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProof:
+    """What is known of a node, or of the whole design (node and kind are then empty).
+
+    proven: for all inputs, at all times. bounded: for all inputs, but only for the first `cycles`
+    after the reset. simulated: nothing was proven; `told` says why. told: how, or what fails.
+    """
+
+    node: str
+    kind: str
+    module: str
+    status: Status
+    told: str
+    cycles: int = 0
+    seconds: float = 0.0
+
+
+def prove(
+    graph: Graph,
+    design: Design,
+    *,
+    seconds: float = 30.0,
+    whole: bool = True,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[NodeProof]:
+    """Prove what can be proven: every node, in order, then the whole design.
+
+    seconds: for one question to ABC, of which a node has up to three. whole: the design from input
+    to output as well. progress: is told how many are done.
+
+    Raises:
+        StorageError: a file cannot be read.
+        ToolError: pyosys is missing, or refuses a module.
+    """
+    return list(_Prover(graph, design, seconds).all(whole, progress))
+
+
+class _Prover:
+    def __init__(self, graph: Graph, design: Design, seconds: float) -> None:
+        self.graph, self.design, self.seconds = graph, design, seconds
+        self.texts = design.texts()
+        self.linear = {one.node: one for one in prove_linear(graph, design)[0]}
+        self.plan = design.plan
+        self.steps: dict[str, tuple[Block, Step]] = {}
+        self.rounders: dict[str, checker.Verdict] = {}
+        if self.plan is not None and is_streamed(graph, self.plan):
+            for block in sized(graph, self.plan).blocks:
+                for step in block.steps:
+                    self.steps[step.node.name] = block, step
+
+    def all(self, whole: bool, progress: Callable[[int], None]) -> Iterator[NodeProof]:
+        for done, node in enumerate(self.graph.nodes):
+            progress(done)
+            begun = time.monotonic()
+            yield replace(self.node(node), seconds=time.monotonic() - begun)
+        if whole:
+            progress(len(self.graph.nodes))
+            begun = time.monotonic()
+            yield replace(self.whole(), seconds=time.monotonic() - begun)
+
+    def node(self, node: Node) -> NodeProof:
+        """What is known of one node."""
+        module = self.design.modules.get(node.name, "")
+        blank = NodeProof(node.name, node.kind, module, "simulated", "")
+        if self.plan is None:
+            return replace(blank, told="the design has no plan")
+        if isinstance(node.op, Concat):
+            return replace(blank, told="wires of the top module")
+        if node.name in self.plan.loadable:
+            return replace(blank, told="weights are loaded at run time")
+        if node.name in self.linear and "bw_plain_" not in self.texts[module]:
+            return self._rounded(blank, node, self.linear[node.name])
+        block, step = self.steps.get(node.name, (None, None))
+        if block is not None and step is not None and sweeps(node, block):
+            unit = _swept(self.graph, self.plan, block, step, module)
+            cycles = _tensor_cycles(unit, block)
+            least = unit.counts[0] + cycles + latency(node, self.plan.engines[node.name]) + 3
+            return self._queue(blank, unit, least, least + cycles)
+        line = _line(self.graph, self.plan, node, step, module)
+        if (size := terms([line.node], line.sources)) > MOST_TERMS:
+            return replace(blank, told=f"too large: {size:,} terms")
+        verdict = self._check(lockstep(line), line.module)
+        return _judged(blank, verdict)
+
+    def whole(self) -> NodeProof:
+        """What is known of the design from its input to its output."""
+        design, graph = self.design, self.graph
+        blank = NodeProof("", "", design.top, "simulated", "")
+        if design.load_beats:
+            return replace(blank, told="weights are loaded at run time")
+        cycles = design.latency + design.interval
+        unit = Queue(
+            design.top, graph.nodes, graph.input, None,
+            (design.input_beats, design.output_beats), 30, cycles + 2,
+            head=False, framed=design.framed,
+        )  # fmt: skip
+        least = design.latency + design.input_beats + 2
+        return self._queue(blank, unit, least, least + design.interval)
+
+    def _rounded(self, blank: NodeProof, node: Node, proof: Proof) -> NodeProof:
+        """An adder graph, and the rounding behind it."""
+        if proof.refuted:
+            return replace(blank, status="refuted", told=proof.refuted)
+        told = f"exact linear forms: {proof.outputs:,} outputs, {proof.wires:,} wires"
+        if isinstance(node.op, Requantize):
+            for given in proof.roundings:
+                if given not in self.rounders:
+                    parameters: dict[str, int | str] = {name: int(value) for name, value in
+                                  re.findall(r"\.(\w+)\((\d+)\)", given)}  # fmt: skip
+                    bench = harness("fv_round")
+                    self.rounders[given] = self._check(bench, "bw_round_saturate", parameters,
+                                                       "fv_round")  # fmt: skip
+                rounding = self.rounders[given]
+                if rounding.status != "proven":
+                    return _judged(replace(blank, told=f"rounding with {given}: "), rounding)
+            told += "; rounding by satisfiability"
+        return replace(blank, status="proven", told=told)
+
+    def _queue(self, blank: NodeProof, unit: Queue, least: int, most: int) -> NodeProof:
+        """The strongest of: for all times; for some cycles with any pauses; those at full rate.
+
+        least: cycles in which a first tensor comes out at full rate; fewer prove nothing. most:
+        cycles in which another does.
+        """
+        if (size := terms(unit.nodes, [unit.source])) > _MOST_QUEUED:
+            return replace(blank, told=f"too large: {size:,} terms")
+        paused = queue(unit, pauses=True)
+        if size <= _SMALL:
+            verdict = self._check(paused, unit.module)
+            if verdict.status != "undecided":
+                return _judged(blank, verdict)
+        for text, how in ((paused, "any pauses"), (queue(unit, pauses=False), "full rate")):
+            verdict = self._check(text, unit.module, bound=most)
+            if verdict.status == "undecided" and verdict.cycles >= least:
+                verdict = replace(verdict, status="proven")
+            if verdict.status != "undecided":
+                return _judged(blank, verdict, how)
+        return _judged(blank, verdict)
+
+    def _check(
+        self,
+        bench: dict[str, str],
+        module: str,
+        parameters: dict[str, int | str] | None = None,
+        top: str = TOP,
+        bound: int = 0,
+    ) -> checker.Verdict:
+        texts = {**bench, **_below(module, self.texts)}
+        return checker.check(texts, top, parameters, bound=bound, seconds=self.seconds)
+
+
+def _below(module: str, texts: dict[str, str]) -> dict[str, str]:
+    """The files of a module and of all that it instantiates.
+
+    A memory of the library reads as anything where it is written at the same time, whatever the
+    simulator makes of that.
+    """
+    found: dict[str, str] = {}
+    left = [module]
+    while left:
+        name = left.pop()
+        if f"{name}.sv" in found:
+            continue
+        text = texts[name] if name != "bw_ram" else harness("fv_ram_model")["fv_ram_model.sv"]
+        found[f"{name}.sv"] = text
+        left += [one for one in _INSTANCE.findall(text) if one in texts]
+    return found
+
+
+def _judged(blank: NodeProof, verdict: checker.Verdict, how: str = "") -> NodeProof:
+    status: Status = "simulated"
+    match verdict.status:
+        case "proven":
+            status = "bounded" if verdict.method == "bounded" else "proven"
+        case "refuted":
+            status = "refuted"
+    told = f"{blank.told}{verdict}" + (f", {how}" if how else "")
+    cycles = verdict.cycles if status == "bounded" else 0
+    return replace(blank, status=status, told=told, cycles=cycles)
+
+
+def _tensor_cycles(unit: Queue, block: Block) -> int:
+    """Cycles of a tensor at full rate: whichever of taking, sweeping and giving is longest."""
+    assert isinstance(block.head, Sweep)
+    return max(unit.counts[0], block.head.cycles, unit.counts[1])
+
+
+def _line(graph: Graph, plan: Plan, node: Node, step: Step | None, module: str) -> Line:
+    """What one beat of a module of fixed latency is."""
+    sources = [graph.values[name] for name in node.inputs]
+    engine = plan.engines[node.name]
+    stages = latency(node, engine)
+    if step is None:  # whole vectors
+        reach = (graph.intervals[sources[0].name],)
+        return Line(module, node, tuple(sources), reach, stages, streamed=False)
+    op, channels = node.op, sources[0].channels
+    if isinstance(op, Threshold | Requantize | Lookup):
+        if needs_memory(op, step.takes, channels):
+            pixel = Value(sources[0].name, (channels,), sources[0].type)
+            whole = replace(node, output=replace(node.output, shape=(channels,)))
+            steps = channels // step.takes
+            return Line(module, whole, (pixel,), (), stages, streamed=True, steps=steps)
+        op = _of_lanes(op, np.arange(step.takes) % channels)
+    shape = (step.takes // channels, channels) if step.takes > channels else (step.takes,)
+    # Named by their place: an addition may read a tensor twice.
+    beats = tuple(Value(f"source{i}", shape, s.type) for i, s in enumerate(sources))
+    output = replace(node.output, shape=(step.makes,))
+    made = Node(op, tuple(beat.name for beat in beats), output)
+    reaches = tuple(_of_beat(graph.intervals[source.name], step.takes) for source in sources)
+    return Line(module, made, beats, reaches, stages, streamed=True)
+
+
+def _of_lanes(
+    op: Threshold | Requantize | Lookup, rows: "np.ndarray"
+) -> Threshold | Requantize | Lookup:
+    match op:
+        case Threshold():
+            return Threshold(op.thresholds[rows], op.base[rows], op.step[rows])
+        case Requantize():
+            return replace(op, multiplier=op.multiplier[rows], bias=op.bias[rows])
+        case Lookup():
+            return op if len(op.table) == 1 else Lookup(op.table[rows], op.lowest)
+
+
+def _of_beat(reach: Interval, lanes: int) -> Interval:
+    """What can be in each lane: of all channels that it carries in turn, or of several pixels."""
+    low, high = reach.low, reach.high
+    if lanes < len(low):
+        return Interval(low.reshape(-1, lanes).min(axis=0), high.reshape(-1, lanes).max(axis=0))
+    return reach
+
+
+def _swept(graph: Graph, plan: Plan, block: Block, step: Step, module: str) -> Queue:
+    """A folded product or a pool as a queue of tensors."""
+    node, head = step.node, block.head
+    assert isinstance(head, Sweep)
+    known = with_any_weights(graph, plan.loadable)
+    source = graph.values[node.inputs[0]]
+    channels = head.passes * step.makes
+    op, shape = node.op, node.output.shape
+    if isinstance(op, Dense | Conv2d) and channels < len(op.bias):  # the others are copies of them
+        weights = Plain(decode(op.weights)[:, :channels], max(weight_width(op.weights), 2))
+        op, shape = replace(op, weights=weights, bias=op.bias[:channels]), (*shape[:-1], channels)
+    made = replace(node, op=op, output=replace(node.output, shape=shape))
+    counts = source.size // step.takes, made.output.size // step.makes
+    patience = head.accesses + latency(node, plan.engines[node.name]) + 6
+    reach = known.intervals[source.name]
+    return Queue(module, (made,), source, reach, counts, 6, patience, head=True)

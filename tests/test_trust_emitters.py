@@ -1,0 +1,50 @@
+"""Mutants of emitters: what is right is not killed, what is wrong is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from trust.emitters import EMITTERS, ROOM, python_mutants
+
+# In a process of its own: the adder-graph solver's threads would not live on in its forks.
+JUDGED = """
+import json, sys
+from pathlib import Path
+from trust.battery import chosen
+from trust.emitters import Emitter, ROOM, python_mutants
+name, number = sys.argv[1], chosen()[sys.argv[2]][0]
+source = (ROOM / f"{name}.py").read_text()
+mutants = [text for what, text in python_mutants(source) if sys.argv[3] in what]
+comment = source.replace('"// ', '"// And ') + "\\n# the same\\n"
+found = Emitter(name, [number], Path(sys.argv[4])).judged([source, comment, "1 / 0", *mutants])
+print(json.dumps(found))
+"""
+
+
+def judged(emitter: str, cell: str, what: str, folder: Path) -> list[str]:
+    command = [sys.executable, "-c", JUDGED, emitter, cell, what, str(folder)]
+    done = subprocess.run(command, cwd=ROOM.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return made
+
+
+def test_what_is_right_lives_and_what_is_wrong_is_killed(tmp_path: Path) -> None:
+    same, comment, raises, *wrong = judged("loading", "bw_loader", "node.name not in", tmp_path)
+    assert (same, comment, raises) == ("alike", "alike", "killed")
+    assert wrong == ["killed", "killed"]  # of the words that are loaded
+
+
+def test_comments_alone_are_no_difference(tmp_path: Path) -> None:
+    same, comment, raises = judged("emit", "bw_pipe", "no such mutant", tmp_path)
+    assert (same, comment, raises) == ("alike", "comments", "killed")
+
+
+def test_every_emitter_has_mutants_and_assertions_have_none() -> None:
+    for name in EMITTERS[-2:]:
+        source = (ROOM / f"{name}.py").read_text()
+        made = list(python_mutants(source))
+        assert len({what for what, _ in made}) == len({text for _, text in made}) == len(made) > 5
+    assert not list(python_mutants("assert x == 1 or y < 2"))
+    assert len(list(python_mutants("z = x == 1 or y < 2"))) == 5
