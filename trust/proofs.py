@@ -88,11 +88,11 @@ def _cell(console: Console, cell: str, seconds: float, most: int) -> None:
 
 
 def _record(
-    subject: str, name: str, count: Mapping[str, int], whole: int, begun: float, **more: object
+    subject: str, name: str, count: Mapping[str, int], counts: int, begun: float, **more: object
 ) -> None:
     row = {
         "subject": subject, "name": name,
-        "cells": whole * (subject == "cell"), "networks": whole * (subject == "network"),
+        "cells": counts * (subject == "cell"), "networks": counts * (subject == "network"),
         "proven": count["proven"], "bounded": count["bounded"], "refuted": count["refuted"],
         "open": count["undecided"] + count["simulated"],
         "whole": "", "cycles": "", "mutants": "", "mutants_refuted": "",
@@ -107,7 +107,11 @@ def _noticed(cell: str, mutant: Mutant) -> bool | None:
     for bench, some in cells.benches_of(cell):
         try:
             verdict = cells.check(
-                bench, some, replaced={cell: mutant.text}, cycles=_MUTANT_CYCLES, seconds=5
+                bench,
+                some,
+                replaced={cell: mutant.text},
+                cycles=max(bench.cycles, _MUTANT_CYCLES),
+                seconds=10,
             )
         except ToolError:
             continue

@@ -12,6 +12,7 @@ module fv_frames #(
   parameter int unsigned Out = 1,
   parameter int unsigned Most = 3,  // frames begun and not yet given
   parameter int unsigned Patience = 4,
+  parameter bit Waits = 1'b0,  // the end of a frame may wait for the next frame's first beats
   localparam int unsigned IndexWidth = Out > 1 ? $clog2(Out) : 1
 ) (
   input  logic                  clk_i,
@@ -65,7 +66,7 @@ module fv_frames #(
       end
       if (marks) keeping_q <= !last;
       else if (last) keeping_q <= 1'b0;
-      if (take_i || give_i || !willing_i || !(offered_i || whole_q != '0)) idle_q <= '0;
+      if (take_i || give_i || !willing_i || !(offered_i || (!Waits && whole_q != '0))) idle_q <= '0;
       else idle_q <= idle_q + IdleWidth'(1);
     end
     if (take_i && (marks || keeping_q)) frame_q[taken_q*Width+:Width] <= data_i;

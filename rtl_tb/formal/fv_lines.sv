@@ -59,7 +59,7 @@ module fv_lines #(
 
   fv_reset u_reset (.clk_i, .rst_ni);
   fv_frames #(
-    .Width(Width), .In(Pixels), .Out(Windows), .Most(Depth + 3), .Patience(Pixels + 4)
+    .Width(Width), .In(Pixels), .Out(Windows), .Most(Depth + 3), .Patience(Pixels + 4), .Waits(Overlap)
   ) u_frames (
     .clk_i, .rst_ni, .data_i, .offered_i(valid_i), .take_i(valid_i && ready),
     .give_i(valid && ready_i), .willing_i(ready_i), .mark_i,

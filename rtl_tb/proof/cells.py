@@ -42,6 +42,7 @@ def _each(name: str, count: int, parameters: tuple[Parameters, ...]) -> tuple[Pa
 
 _IMAGE = {"Rows": 2, "Columns": 2, "KernelRows": 2, "KernelColumns": 2}
 _PADDED = {**_IMAGE, "Top": 1, "Left": 1, "OutRows": 2, "OutColumns": 2}
+_BELOW = {**_IMAGE, "OutRows": 2, "OutColumns": 2}  # padded below and right
 _MORE_LEVELS = "36'b000111_000011_000001_000000_111110_111100"  # -4, -2, 0, 1, 3 and 7
 _LEVELS = "18'b000100_000001_111110"  # -2, 1 and 4
 
@@ -60,8 +61,9 @@ BENCHES: tuple[CellBench, ...] = (
         {"KernelRows": 1, "Rows": 1, "Columns": 3, "OutColumns": 2},
         {**_IMAGE, "KernelColumns": 1, "OutColumns": 2})),
     CellBench("fv_lines", ("bw_lines",), _all(
-        _IMAGE, _PADDED, {**_PADDED, "Overlap": 1}, {**_PADDED, "Rows": 3, "Columns": 3,
-        "StrideRows": 2, "StrideColumns": 2}), cycles=16),
+        _IMAGE, _PADDED, {**_PADDED, "Rows": 3, "Columns": 3, "StrideRows": 2,
+        "StrideColumns": 2}), cycles=16),
+    CellBench("fv_lines", ("bw_lines",), _all(_BELOW, {**_BELOW, "Overlap": 1}), cycles=18),
     CellBench("fv_window", ("bw_window",), _all(
         {}, {"Rows": 1, "Words": 2, "KernelRows": 1, "Passes": 2, "RingRows": 2},
         {"Rows": 3, "KernelRows": 2, "OutRows": 2})),
