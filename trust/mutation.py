@@ -50,6 +50,11 @@ def with_mutant(design: Design, cell: str, mutant: Mutant, tag: str, folder: Pat
     return replace(design, top=f"{design.top}_{tag}", files=tuple(files))
 
 
+def itself(cell: str) -> Mutant:
+    """The cell without a mistake."""
+    return Mutant("no mutant", (CELLS / f"{cell}.sv").read_text())
+
+
 class Battery:
     """The networks of one cell, emitted, with their inputs and expected outputs."""
 
@@ -76,6 +81,7 @@ class Battery:
         return answers
 
     def _noticed(self, case: Case, design: Design, given: Sequence[Mutant]) -> list[str | None]:
+        """One model for all of them; the cell itself is among them, see `in_parts`."""
         if not given:
             return []
         self._builds += 1
@@ -83,17 +89,19 @@ class Battery:
         try:
             made = [
                 with_mutant(design, self.cell, mutant, f"m{i}", place / f"m{i}")
-                for i, mutant in enumerate(given)
+                for i, mutant in enumerate([itself(self.cell), *given])
             ]
             simulators = build_many(made, place / "sim")
+            right, *answers = (_judged(case, simulator) for simulator in simulators)
         except ToolError as error:
             if len(given) == 1:
                 return [None]
-            none = blamed(error, len(given))
-            return in_parts(given, none, lambda part: self._noticed(case, design, part))
-        answers: list[str | None] = [_judged(case, simulator) for simulator in simulators]
-        shutil.rmtree(place)
-        return answers
+            return in_parts(given, blamed(error), lambda part: self._noticed(case, design, part))
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        if right and len(given) > 1:
+            return in_parts(given, set(), lambda part: self._noticed(case, design, part))
+        return [right or answer for answer in answers]
 
 
 def _judged(case: Case, simulator: Simulator) -> str:
@@ -138,8 +146,7 @@ def _noticed(bench: Bench | Battery, given: list[Mutant], found: Verdict) -> lis
     """
     if not given:
         return []
-    itself = Mutant("no mutant", (CELLS / f"{bench.cell}.sv").read_text())
-    first, *answers = bench.noticed([itself, *given])
+    first, *answers = bench.noticed([itself(bench.cell), *given])
     if first != "":
         raise AssertionError(f"{bench.cell} is no mutant, and {first or 'cannot be elaborated'}")
     killed = len(given) - answers.count("") - answers.count(None)
