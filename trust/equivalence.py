@@ -92,14 +92,14 @@ def same(cell: str, mutant: Mutant, sets: Sequence[Parameters]) -> Parameters | 
     with tempfile.TemporaryDirectory(prefix="bitwright-equal-") as name:
         folder = Path(name)
         (folder / f"{cell}.sv").write_text(mutant.text)
-        parts = sorted(_parts(cell) - {cell})
+        parts = sorted(parts_of(cell) - {cell})
         for one in sets:
             if not _equal(cell, folder, parts, one):
                 return one
     return None
 
 
-def _parts(cell: str) -> set[str]:
+def parts_of(cell: str) -> set[str]:
     """The cell and all that it is made of."""
     texts = {file.stem: file.read_text() for file in CELLS.glob("*.sv")}
     found = {cell}
@@ -113,11 +113,11 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
 
     A port of another width is cut or filled up there as where the cell is used.
     """
-    around = folder / "around.sv"
-    around.write_text(_around(cell, values))
+    outside = folder / "around.sv"
+    outside.write_text(around(cell, values))
     script = []
     for which, text in (("gold", CELLS / f"{cell}.sv"), ("gate", folder / f"{cell}.sv")):
-        files = [text, *(CELLS / f"{part}.sv" for part in parts), around]
+        files = [text, *(CELLS / f"{part}.sv" for part in parts), outside]
         script += [
             "design -reset",
             *(f"read_verilog -sv -defer {file}" for file in files),
@@ -150,13 +150,13 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
     )
 
 
-def _around(cell: str, values: Parameters) -> str:
+def around(cell: str, values: Parameters, name: str = "around") -> str:
     """A module with a cell of these parameters in it, and its ports."""
     ports = _ports(cell, tuple(values.items()))
     given = ", ".join(f".{name}({_constant(value)})" for name, value in values.items())
     declared = ",\n".join(f"  {way} wire [{width - 1}:0] {name}" for name, way, width in ports)
     wired = ", ".join(f".{name}({name})" for name, _, _ in ports)
-    return f"module around (\n{declared}\n);\n  {cell} #({given}) u_cell ({wired});\nendmodule\n"
+    return f"module {name} (\n{declared}\n);\n  {cell} #({given}) u_cell ({wired});\nendmodule\n"
 
 
 @cache
@@ -165,7 +165,7 @@ def _ports(cell: str, values: tuple[tuple[str, str], ...]) -> list[tuple[str, st
     given = " ".join(f"-chparam {name} {_constant(value)}" for name, value in values)
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "cell.il"
-        passes = [f"read_verilog -sv -defer {CELLS / part}.sv" for part in sorted(_parts(cell))]
+        passes = [f"read_verilog -sv -defer {CELLS / part}.sv" for part in sorted(parts_of(cell))]
         passes += [f"hierarchy -check -top {cell} {given}", f"select -module {cell}",
                    f"write_rtlil -selected {made}"]  # fmt: skip
         _yosys(passes, Path(name))

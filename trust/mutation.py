@@ -3,11 +3,12 @@
     python -m trust mutate --hours 2
 
 Mutants are renamed copies beside each other in one model, so that a build serves many. Each goes
-through the cell's own bench (bench.py), the networks of its battery (battery.py) and the benches of
-the cells that use it, until something notices: a wrong output, a wrong cycle, a broken rule of the
-protocol, or a design that stops. What nothing notices and what Yosys proves equal (equivalence.py)
-is no mutant, like what cannot be elaborated. Each cell is a row of docs/results/trust/mutation.csv;
-what survives is in survivors.csv, for a person to strengthen the bench, or to write the reason.
+through the cell's own bench (bench.py), a look for new warnings (lint.py), the networks of its
+battery (battery.py) and the benches of the cells that use it, until something notices: a wrong
+output, a wrong cycle, a warning, a broken rule of the protocol, or a design that stops. What nothing
+notices and what Yosys proves equal (equivalence.py) is no mutant, like what cannot be elaborated.
+Each cell is a row of docs/results/trust/mutation.csv; what survives is in survivors.csv, for a
+person to strengthen the bench, or to write the reason.
 """
 
 import shutil
@@ -29,6 +30,7 @@ from trust.battery import SEED, chosen
 from trust.bench import CELLS, Bench, blamed, in_parts, renamed, users
 from trust.engines import Case
 from trust.equivalence import known_parameters, same
+from trust.lint import warnings
 from trust.mutants import Mutant, mutants
 from trust.networks import network
 
@@ -131,8 +133,12 @@ def judged(cell: str, numbers: Sequence[int], folder: Path) -> Verdict:
     sets = known_parameters().get(cell, [])
     found = Verdict()
     left = _noticed(first, list(mutants((CELLS / f"{cell}.sv").read_text())), found)
-    different = [mutant for mutant in left if same(cell, mutant, sets) is not None]
-    found.same = len(left) - len(different)
+    known = warnings(cell, itself(cell).text, sets)
+    silent = [mutant for mutant in left if warnings(cell, mutant.text, sets) <= known]
+    found.total += len(left) - len(silent)
+    found.killed += len(left) - len(silent)
+    different = [mutant for mutant in silent if same(cell, mutant, sets) is not None]
+    found.same = len(silent) - len(different)
     networks = Battery(cell, numbers, folder / "networks")
     found.survivors = _noticed(last, _noticed(networks, different, found), found)
     found.total += len(found.survivors)
