@@ -5,8 +5,9 @@
 Mutants are renamed copies beside each other in one model, so that a build serves many. Each goes
 through the cell's own bench (bench.py), a look for new warnings (lint.py), the networks of its
 battery (battery.py) and the benches of the cells that use it, until something notices: a wrong
-output, a wrong cycle, a warning, a broken rule of the protocol, or a design that stops. What nothing
-notices and what Yosys proves equal (equivalence.py) is no mutant, like what cannot be elaborated.
+output, a wrong cycle, a warning, a broken rule of the protocol, or a design that stops. What
+nothing notices and what Yosys proves equal (equivalence.py) is no mutant, like what cannot be
+elaborated.
 Each cell is a row of docs/results/trust/mutation.csv; what survives is in survivors.csv, for a
 person to strengthen the bench, or to write the reason.
 """
