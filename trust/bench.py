@@ -28,6 +28,7 @@ _TESTS = ROOT / "tests"
 _MOST_MODELS = 200  # in one program
 _FIRST = 4  # models of the most parameters, before all others
 _STOPPED = "the simulation stopped"
+_LOOPS = "beside it the cell itself is wrong: a loop without a register"
 _RUNS = 2
 _CYCLES = 1100  # of a run
 _RESET_CYCLES = 4  # before each run
@@ -113,6 +114,7 @@ class Bench:
         return answers
 
     def _batch(self, given: Sequence[Mutant], names: Sequence[str]) -> list[str | None]:
+        """One program for all of them; the cell itself is among them, see `in_parts`."""
         if not given:
             return []
         self._builds += 1
@@ -120,25 +122,28 @@ class Bench:
         place.mkdir(parents=True)
         try:
             instances = []
-            for i, mutant in enumerate(given):
-                texts = renamed({**self.texts, self.cell: mutant.text}, self.names, f"m{i}")
-                for name, text in texts.items():
-                    (place / f"{name}.sv").write_text(text)
+            for i, text in enumerate([self.texts[self.cell], *(one.text for one in given)]):
+                texts = renamed({**self.texts, self.cell: text}, self.names, f"m{i}")
+                for name, made in texts.items():
+                    (place / f"{name}.sv").write_text(made)
                 instances += [(f"{one.module}_m{i}", one) for one in _fresh(names)]
             program = _built(place, instances)
-            return list(_stepped([[_fresh(names) for _ in given] for _ in range(_RUNS)], program))
+            runs = [[_fresh(names) for _ in range(len(given) + 1)] for _ in range(_RUNS)]
+            itself, *answers = _stepped(runs, program)
         except (ToolError, BrokenPipeError) as error:
             if len(given) == 1:
                 return [None if isinstance(error, ToolError) else _STOPPED]
-            return in_parts(given, blamed(error, len(given)), lambda part: self._batch(part, names))
+            return in_parts(given, blamed(error), lambda part: self._batch(part, names))
         finally:
             shutil.rmtree(place)
+        if itself and len(given) > 1:
+            return in_parts(given, set(), lambda part: self._batch(part, names))
+        return [_LOOPS if itself else answer for answer in answers]
 
 
-def blamed(error: Exception, count: int) -> set[int]:
-    """The mutants in whose files Verilator says that there is an error."""
-    found = {int(n) for n in re.findall(r"%Error[^\n]*_m(\d+)\.sv", str(error))}
-    return {number for number in found if number < count}
+def blamed(error: Exception) -> set[int]:
+    """The mutants in whose files Verilator says that there is an error; they count from 1."""
+    return {int(n) - 1 for n in re.findall(r"%Error[^\n]*_m(\d+)\.sv", str(error))}
 
 
 def in_parts(
@@ -146,7 +151,11 @@ def in_parts(
     none: set[int],
     judge: Callable[[Sequence[Mutant]], list[str | None]],
 ) -> list[str | None]:
-    """Judge mutants but for those that are no design; where none is known, each half by itself."""
+    """Judge mutants but for those that are no design; where none is known, each half by itself.
+
+    That is also for a batch in which the cell itself is noticed: a mutant that is a loop without a
+    register makes Verilator's program wrong as a whole.
+    """
     if not none:
         half = len(given) // 2
         return [*judge(given[:half]), *judge(given[half:])]

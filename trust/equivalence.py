@@ -92,14 +92,14 @@ def same(cell: str, mutant: Mutant, sets: Sequence[Parameters]) -> Parameters | 
     with tempfile.TemporaryDirectory(prefix="bitwright-equal-") as name:
         folder = Path(name)
         (folder / f"{cell}.sv").write_text(mutant.text)
-        parts = sorted(_parts(cell) - {cell})
+        parts = sorted(parts_of(cell) - {cell})
         for one in sets:
             if not _equal(cell, folder, parts, one):
                 return one
     return None
 
 
-def _parts(cell: str) -> set[str]:
+def parts_of(cell: str) -> set[str]:
     """The cell and all that it is made of."""
     texts = {file.stem: file.read_text() for file in CELLS.glob("*.sv")}
     found = {cell}
@@ -113,16 +113,19 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
 
     A port of another width is cut or filled up there as where the cell is used.
     """
-    around = folder / "around.sv"
-    around.write_text(_around(cell, values))
+    outside = folder / "around.sv"
+    outside.write_text(around(cell, values))
     script = []
     for which, text in (("gold", CELLS / f"{cell}.sv"), ("gate", folder / f"{cell}.sv")):
-        files = [text, *(CELLS / f"{part}.sv" for part in parts), around]
+        files = [text, *(CELLS / f"{part}.sv" for part in parts), outside]
         script += [
             "design -reset",
             *(f"read_verilog -sv -defer {file}" for file in files),
             "hierarchy -check -top around",
             "proc", "flatten", "memory -nordff", "memory_map", "opt -full", f"rename -top {which}",
+            # Compared are outputs and registers; other signals may be what they like.
+            "select -set registers t:$*dff* %x1:+[Q] w:* %i",
+            "rename -hide w:* @registers %d", "opt_clean -purge",
             f"design -stash {which}",
         ]  # fmt: skip
     reports = [folder / "undefined", folder / "free"]
@@ -133,7 +136,7 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
             "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate",
             # What is undefined is worse than anything; or else it is any of 0 and 1, on each side.
             *(["setundef -undriven -anyseq"] if report.name == "free" else []),
-            "equiv_make gold gate equiv", "hierarchy -top equiv", "opt -full",
+            "equiv_make gold gate equiv", "hierarchy -top equiv",
             # No equiv_induct: it takes for equal to begin with what only one side remembers.
             "equiv_struct",
             f"equiv_simple -seq 1 {'-undef' if report.name == 'undefined' else ''}",
@@ -147,13 +150,13 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
     )
 
 
-def _around(cell: str, values: Parameters) -> str:
+def around(cell: str, values: Parameters, name: str = "around") -> str:
     """A module with a cell of these parameters in it, and its ports."""
     ports = _ports(cell, tuple(values.items()))
     given = ", ".join(f".{name}({_constant(value)})" for name, value in values.items())
     declared = ",\n".join(f"  {way} wire [{width - 1}:0] {name}" for name, way, width in ports)
     wired = ", ".join(f".{name}({name})" for name, _, _ in ports)
-    return f"module around (\n{declared}\n);\n  {cell} #({given}) u_cell ({wired});\nendmodule\n"
+    return f"module {name} (\n{declared}\n);\n  {cell} #({given}) u_cell ({wired});\nendmodule\n"
 
 
 @cache
@@ -162,13 +165,20 @@ def _ports(cell: str, values: tuple[tuple[str, str], ...]) -> list[tuple[str, st
     given = " ".join(f"-chparam {name} {_constant(value)}" for name, value in values)
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "cell.il"
-        passes = [f"read_verilog -sv -defer {CELLS / part}.sv" for part in sorted(_parts(cell))]
+        passes = [f"read_verilog -sv -defer {CELLS / part}.sv" for part in sorted(parts_of(cell))]
         passes += [f"hierarchy -check -top {cell} {given}", f"select -module {cell}",
                    f"write_rtlil -selected {made}"]  # fmt: skip
         _yosys(passes, Path(name))
-        found = re.findall(r"^  wire (?:width (\d+) )?(input|output) \d+ \\(\w+)$",
-                           made.read_text(), re.MULTILINE)  # fmt: skip
-    return [(port, way, int(width or 1)) for width, way, port in found]
+        lines = [line.split() for line in made.read_text().splitlines() if line[:7] == "  wire "]
+    ports = [
+        (words[-1][1:], way, int(words[words.index("width") + 1]) if "width" in words else 1)
+        for words in lines
+        for way in {"input", "output"} & set(words)
+    ]
+    text = (CELLS / f"{cell}.sv").read_text()
+    if len(ports) != len(re.findall(r"^  (?:input|output) ", text, re.MULTILINE)):
+        raise AssertionError(f"the ports of {cell} are {text}")
+    return ports
 
 
 def _constant(value: str) -> str:

@@ -3,11 +3,13 @@
     python -m trust mutate --hours 2
 
 Mutants are renamed copies beside each other in one model, so that a build serves many. Each goes
-through the cell's own bench (bench.py), the networks of its battery (battery.py) and the benches of
-the cells that use it, until something notices: a wrong output, a wrong cycle, a broken rule of the
-protocol, or a design that stops. What nothing notices and what Yosys proves equal (equivalence.py)
-is no mutant, like what cannot be elaborated. Each cell is a row of docs/results/trust/mutation.csv;
-what survives is in survivors.csv, for a person to strengthen the bench, or to write the reason.
+through the cell's own bench (bench.py), a look for new warnings (lint.py), the networks of its
+battery (battery.py) and the benches of the cells that use it, until something notices: a wrong
+output, a wrong cycle, a warning, a broken rule of the protocol, or a design that stops. What
+nothing notices and what Yosys proves equal (equivalence.py) is no mutant, like what cannot be
+elaborated.
+Each cell is a row of docs/results/trust/mutation.csv; what survives is in survivors.csv, for a
+person to strengthen the bench, or to write the reason.
 """
 
 import shutil
@@ -29,6 +31,7 @@ from trust.battery import SEED, chosen
 from trust.bench import CELLS, Bench, blamed, in_parts, renamed, users
 from trust.engines import Case
 from trust.equivalence import known_parameters, same
+from trust.lint import warnings
 from trust.mutants import Mutant, mutants
 from trust.networks import network
 
@@ -48,6 +51,11 @@ def with_mutant(design: Design, cell: str, mutant: Mutant, tag: str, folder: Pat
         (folder / f"{name}.sv").write_text(text)
     files = [folder / f"{f.stem}_{tag}.sv" if f.stem in names else f for f in design.files]
     return replace(design, top=f"{design.top}_{tag}", files=tuple(files))
+
+
+def itself(cell: str) -> Mutant:
+    """The cell without a mistake."""
+    return Mutant("no mutant", (CELLS / f"{cell}.sv").read_text())
 
 
 class Battery:
@@ -76,6 +84,7 @@ class Battery:
         return answers
 
     def _noticed(self, case: Case, design: Design, given: Sequence[Mutant]) -> list[str | None]:
+        """One model for all of them; the cell itself is among them, see `in_parts`."""
         if not given:
             return []
         self._builds += 1
@@ -83,17 +92,19 @@ class Battery:
         try:
             made = [
                 with_mutant(design, self.cell, mutant, f"m{i}", place / f"m{i}")
-                for i, mutant in enumerate(given)
+                for i, mutant in enumerate([itself(self.cell), *given])
             ]
             simulators = build_many(made, place / "sim")
+            right, *answers = (_judged(case, simulator) for simulator in simulators)
         except ToolError as error:
             if len(given) == 1:
                 return [None]
-            none = blamed(error, len(given))
-            return in_parts(given, none, lambda part: self._noticed(case, design, part))
-        answers: list[str | None] = [_judged(case, simulator) for simulator in simulators]
-        shutil.rmtree(place)
-        return answers
+            return in_parts(given, blamed(error), lambda part: self._noticed(case, design, part))
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        if right and len(given) > 1:
+            return in_parts(given, set(), lambda part: self._noticed(case, design, part))
+        return [right or answer for answer in answers]
 
 
 def _judged(case: Case, simulator: Simulator) -> str:
@@ -123,8 +134,12 @@ def judged(cell: str, numbers: Sequence[int], folder: Path) -> Verdict:
     sets = known_parameters().get(cell, [])
     found = Verdict()
     left = _noticed(first, list(mutants((CELLS / f"{cell}.sv").read_text())), found)
-    different = [mutant for mutant in left if same(cell, mutant, sets) is not None]
-    found.same = len(left) - len(different)
+    known = warnings(cell, itself(cell).text, sets)
+    silent = [mutant for mutant in left if warnings(cell, mutant.text, sets) <= known]
+    found.total += len(left) - len(silent)
+    found.killed += len(left) - len(silent)
+    different = [mutant for mutant in silent if same(cell, mutant, sets) is not None]
+    found.same = len(silent) - len(different)
     networks = Battery(cell, numbers, folder / "networks")
     found.survivors = _noticed(last, _noticed(networks, different, found), found)
     found.total += len(found.survivors)
@@ -138,8 +153,7 @@ def _noticed(bench: Bench | Battery, given: list[Mutant], found: Verdict) -> lis
     """
     if not given:
         return []
-    itself = Mutant("no mutant", (CELLS / f"{bench.cell}.sv").read_text())
-    first, *answers = bench.noticed([itself, *given])
+    first, *answers = bench.noticed([itself(bench.cell), *given])
     if first != "":
         raise AssertionError(f"{bench.cell} is no mutant, and {first or 'cannot be elaborated'}")
     killed = len(given) - answers.count("") - answers.count(None)

@@ -145,7 +145,7 @@ def pressed(loss: Loss, pressure: float) -> Loss:
         nonlocal first
         lost = loss(model, x, y)
         spent = cost(model)
-        first = float(spent) if first is None else first
+        first = float(spent.detach()) if first is None else first
         return lost + pressure * spent / first
 
     return both
