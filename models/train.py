@@ -155,7 +155,7 @@ def train(
     best = _Best()
     if state is not None:
         best = _Best(*state["best"])
-        model.load_state_dict(state["model"])
+        _load(model, state["model"])
         _collect_on(model, state["collecting"])
         losses = [float(loss) for loss in state["losses"]]
         seconds = float(state["seconds"])
@@ -207,8 +207,7 @@ def train(
                 save_tensors(checkpoint, stored, "checkpoint")
             bar.update(task, advance=1, loss=f"{losses[-1]:.3f}")
         if best.state:
-            # Not strictly: Brevitas stores no scale of an activation that was never quantised.
-            model.load_state_dict(best.state, strict=False)
+            _load(model, best.state)
         _settle(model, x, recipe.batch)
         _move(model, "cpu")
         reached = accuracy(model, data.x_test, data.y_test)
@@ -325,6 +324,18 @@ def _collect_on(model: nn.Module, collecting: Mapping[str, Mapping[str, Any]]) -
         scale.counter = found["counter"]
         scale.buffer.copy_(found["buffer"])
         scale.value.data.copy_(found["value"])
+
+
+def _load(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Give a model what its state_dict held, in which Brevitas leaves out scales that have not seen
+    a batch: those of quantisers that are switched off."""
+    unseen = {
+        f"{path}.value"
+        for path, m in model.named_modules()
+        if isinstance(m, ParameterFromRuntimeStatsScaling) and m.counter == 0
+    }
+    found = model.load_state_dict(state, strict=False)
+    assert not found.unexpected_keys and set(found.missing_keys) <= unseen, found
 
 
 def _device(model: nn.Module) -> torch.device:

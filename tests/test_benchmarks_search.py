@@ -13,8 +13,7 @@ from benchmarks.row import Row
 def test_the_page_says_what_was_measured(root: Path) -> None:
     page = (root / search_page.PAGE).read_text()
     found = json.loads((root / "docs/results/search.json").read_text())
-    assert "unsw" in found
-    for name in search_page.TITLES.keys() & found.keys():
+    for name in search_page.TITLES:
         assert search_page.table(name, found[name]) in page
         for line in found[name]["at_each_uniform"]:
             if "lut_ratio" in line:

@@ -242,6 +242,14 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         run(Recipe(epochs=1), checkpoint=checkpoint)
 
 
+def test_the_best_weights_of_a_float_network_come_back() -> None:
+    """Its switched-off quantiser of signed inputs has seen nothing, and is in no state_dict."""
+    signed = fixed_point.Int8ActPerTensorFixedPoint
+    model = nn.Sequential(qnn.QuantIdentity(act_quant=signed), network())
+    train(switch_off(model), blobs(0), Recipe(epochs=3), patience=1)
+    assert not any("scaling_impl.value" in name for name in model[0].state_dict())
+
+
 def test_pruning_reaches_its_share_and_keeps_the_largest() -> None:
     model, _ = run()
     assert isinstance(model.fc1.weight, torch.Tensor)
