@@ -63,7 +63,10 @@ def reading(
 def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> Amounts:
     """A memory of fixed words with a register behind it. words: (depth, numbers), of `width`."""
     depth, numbers = words.shape
-    known = rom_of_shape(target, depth, numbers * width, style)
+    # Yosys leaves out bits that are the same in every word (opt_mem).
+    unlike = np.bitwise_or.reduce(words ^ words[:1], axis=0)
+    changing = sum(int((unlike >> bit & 1).sum()) for bit in range(width))
+    known = rom_of_shape(target, depth, changing, style)
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
