@@ -4,7 +4,8 @@
 
 A mutant is imported in a forked process and emits the networks of the battery, at first a few, and
 then, if nothing noticed it, all. It is killed if it raises, or if a design that differs from the
-right one does something wrong. One that differs in comments alone is no mutant. Each file is a row
+right one does something wrong. One that differs in comments or
+spaces alone is no mutant. Each file is a row
 of docs/results/trust/mutation.csv, like the library cells.
 """
 
@@ -49,8 +50,8 @@ _CPU_S, _WALL_S = 30, 120  # to emit all networks
 _TAG, _WORDS = "mutant", "words.npy"
 
 Verdict = Literal["alike", "comments", "survives", "killed"]
-"""alike: it emits the same text. comments: the same but for comments. survives: another design,
-and nobody noticed."""
+"""alike: it emits the same text. comments: the same but for comments and spaces. survives: another
+design, and nobody noticed."""
 _ORDER = get_args(Verdict)
 
 _COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -194,12 +195,13 @@ class Emitter:
         self._turns = 0
 
     def _code(self, place: str, case: Case, tag: str) -> tuple[str, str]:
-        """A design's text as if it had no tag, and that without comments; then what it loads."""
+        """A design's text as if it had no tag, and its words but for comments; and what it loads."""
         name = case.network.graph.name
         design = load_design(self.folder / place / name)
         text = "".join(file.read_text() for file in design.files).replace(f"{name}{tag}", name)
         words = repr(getattr(_words(self.folder / place / name), "tolist", str)())
-        return text + words, re.sub(r"//[^\n]*", "", text) + words
+        code = " ".join(re.sub(r"//[^\n]*", "", text).split())
+        return text + words, code + words
 
     def judged(self, given: Sequence[str]) -> list[Verdict]:
         """What becomes of the text of every mutant."""
