@@ -792,6 +792,7 @@ def good() -> dict[str, Model]:
         ),
         "matvec": Matvec(Lanes=3, Terms=4, InWidth=4, WeightWidth=3, AccWidth=14),
         "signed matvec": Matvec(Lanes=2, Terms=5, InWidth=3, InSigned=1, WeightWidth=6, AccWidth=8),
+        "matvec of two bits": Matvec(Lanes=1, Terms=3, InWidth=3, WeightWidth=2, AccWidth=10),
         "matvec of one": Matvec(
             Lanes=1, Terms=1, InWidth=8, InSigned=1, WeightWidth=8, AccWidth=40
         ),
