@@ -687,6 +687,9 @@ def streams() -> list[Stream]:
         Stream(Requantize(ints(-3, 3, 2), ints(-9, 9, 2), 0, "half_even", narrow=True), s5,
                IntType(4, True), 1),
         Stream(Requantize(np.array([37]), np.array([-5]), 6, "floor"), u6, IntType(6, True), 1),
+        # The product and the bias fill their widths, and their sum needs a bit more.
+        Stream(Requantize(np.array([31, -31]), np.array([2000, -2000]), 7, "floor"), u6,
+               IntType(6, True), 2),
         Stream(Lookup(ints(0, 7, 6, 32), -16), s5, u3, 2),
         Stream(Lookup(ints(-8, 7, 1, 64)), u6, IntType(4, True), 3),
     ]  # fmt: skip
@@ -789,6 +792,7 @@ def good() -> dict[str, Model]:
         ),
         "matvec": Matvec(Lanes=3, Terms=4, InWidth=4, WeightWidth=3, AccWidth=14),
         "signed matvec": Matvec(Lanes=2, Terms=5, InWidth=3, InSigned=1, WeightWidth=6, AccWidth=8),
+        "matvec of two bits": Matvec(Lanes=1, Terms=3, InWidth=3, WeightWidth=2, AccWidth=10),
         "matvec of one": Matvec(
             Lanes=1, Terms=1, InWidth=8, InSigned=1, WeightWidth=8, AccWidth=40
         ),

@@ -8,6 +8,7 @@ from trust.battery import SEED, chosen
 from trust.bench import CELLS, Bench
 from trust.engines import case, compare
 from trust.equivalence import known_parameters, same
+from trust.lint import warnings
 from trust.mutants import Mutant, mutants
 from trust.mutation import Battery
 from trust.networks import network
@@ -60,6 +61,25 @@ def test_only_mutants_of_the_same_hardware_are_proven_equal(cell: str) -> None:
         sets[0] if cell == "bw_step" else None
     )
     assert same(cell, Mutant("nothing written", text.replace("<= ", "<= ~")), sets) is not None
+
+
+def test_a_register_that_nobody_sets_is_not_equal_to_a_constant() -> None:
+    text = (CELLS / "bw_step.sv").read_text()
+    constant, one = "assign step_o = '0;", [{"Steps": "1"}]
+    stuck = "logic [Width-1:0] q; assign step_o = q; always_ff @(posedge clk_i) q <= q;"
+    never = "logic [Width-1:0] never; assign step_o = never;"
+    for other in (stuck, never):
+        assert same("bw_step", Mutant("x", text.replace(constant, other)), one) is not None
+    zero = stuck.replace("q <= q", "q <= '0")
+    assert same("bw_step", Mutant("x", text.replace(constant, zero)), one) is None
+
+
+def test_a_width_that_is_wrong_is_a_new_warning() -> None:
+    text, sets = (CELLS / "bw_adder_tree.sv").read_text(), known_parameters()["bw_adder_tree"]
+    known = warnings("bw_adder_tree", text, sets)
+    assert warnings("bw_adder_tree", text + "// the same\n", sets) == known
+    wide = text.replace("Width + l;", "Width + l + 1;")
+    assert wide != text and warnings("bw_adder_tree", wide, sets) - known
 
 
 def test_mutants_leave_ports_and_messages_alone() -> None:

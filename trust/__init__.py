@@ -14,6 +14,7 @@ loader_fuzz.py  the loaders that read them
 mutants.py      library cells with a mistake
 bench.py        plain-Python models that have to find it
 battery.py      networks that have to find it
+lint.py         warnings that find it
 equivalence.py  a mistake that is none, proven
 mutation.py     the campaign over all cells
 emitters.py     the Python that emits, with a mistake

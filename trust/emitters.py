@@ -4,8 +4,8 @@
 
 A mutant is imported in a forked process and emits the networks of the battery, at first a few, and
 then, if nothing noticed it, all. It is killed if it raises, or if a design that differs from the
-right one does something wrong. One that differs in comments alone is no mutant. Each file is a row
-of docs/results/trust/mutation.csv, like the library cells.
+right one does something wrong, or has warnings. One that differs in comments or spaces alone is no
+mutant. Each file is a row of docs/results/trust/mutation.csv, like the library cells.
 """
 
 import ast
@@ -37,6 +37,7 @@ from bitwright.rtl_tb.many import build_many
 from trust import engines, results
 from trust.battery import SEED, chosen
 from trust.engines import Case
+from trust.lint import said_of
 from trust.mutation import record
 from trust.networks import network
 
@@ -45,12 +46,13 @@ EMITTERS = ("text", "memory", "plain", "layers", "heads", "products", "streamed"
             "folded", "redundant", "loading", "emit")  # fmt: skip
 
 _AT_ONCE = 16
+_LINTED = 3  # designs of a mutant that are looked at for warnings
 _CPU_S, _WALL_S = 30, 120  # to emit all networks
 _TAG, _WORDS = "mutant", "words.npy"
 
 Verdict = Literal["alike", "comments", "survives", "killed"]
-"""alike: it emits the same text. comments: the same but for comments. survives: another design,
-and nobody noticed."""
+"""alike: it emits the same text. comments: the same but for comments and spaces. survives: another
+design, and nobody noticed."""
 _ORDER = get_args(Verdict)
 
 _COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -194,12 +196,13 @@ class Emitter:
         self._turns = 0
 
     def _code(self, place: str, case: Case, tag: str) -> tuple[str, str]:
-        """A design's text as if it had no tag, and that without comments; then what it loads."""
+        """A design's text without tags, and its words but for comments; with what is loaded."""
         name = case.network.graph.name
         design = load_design(self.folder / place / name)
         text = "".join(file.read_text() for file in design.files).replace(f"{name}{tag}", name)
         words = repr(getattr(_words(self.folder / place / name), "tolist", str)())
-        return text + words, re.sub(r"//[^\n]*", "", text) + words
+        code = " ".join(re.sub(r"//[^\n]*", "", text).split())
+        return text + words, code + words
 
     def judged(self, given: Sequence[str]) -> list[Verdict]:
         """What becomes of the text of every mutant."""
@@ -228,7 +231,16 @@ class Emitter:
                 if wrong:
                     verdicts[i] = "killed"
             turn += 1
+        for i, differ in waiting.items():
+            if verdicts[i] == "survives" and any(self._warns(*one) for one in differ[:_LINTED]):
+                verdicts[i] = "killed"
         return verdicts
+
+    def _warns(self, case: Case, design: Design) -> bool:
+        """Whether Verilator warns of a mutant's design, and not of the right one."""
+        name = case.network.graph.name
+        right = load_design(self.folder / "right" / name)
+        return bool(said_of(design.files)) and not said_of(right.files)
 
     def _wrong(self, given: list[tuple[int, Case, Design]]) -> Iterator[tuple[int, bool]]:
         self._turns += 1

@@ -123,9 +123,6 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
             *(f"read_verilog -sv -defer {file}" for file in files),
             "hierarchy -check -top around",
             "proc", "flatten", "memory -nordff", "memory_map", "opt -full", f"rename -top {which}",
-            # Compared are outputs and registers; other signals may be what they like.
-            "select -set registers t:$*dff* %x1:+[Q] w:* %i",
-            "rename -hide w:* @registers %d", "opt_clean -purge",
             f"design -stash {which}",
         ]  # fmt: skip
     reports = [folder / "undefined", folder / "free"]
@@ -137,6 +134,7 @@ def _equal(cell: str, folder: Path, parts: Sequence[str], values: Parameters) ->
             # What is undefined is worse than anything; or else it is any of 0 and 1, on each side.
             *(["setundef -undriven -anyseq"] if report.name == "free" else []),
             "equiv_make gold gate equiv", "hierarchy -top equiv",
+            "opt -full",
             # No equiv_induct: it takes for equal to begin with what only one side remembers.
             "equiv_struct",
             f"equiv_simple -seq 1 {'-undef' if report.name == 'undefined' else ''}",

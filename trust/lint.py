@@ -20,7 +20,6 @@ _LINE = re.compile(r"%(?:Warning|Error)\S*: \S+?(\w+\.sv:\d+):\d+: (.*)")
 
 def warnings(cell: str, text: str, sets: Sequence[Parameters]) -> set[tuple[str, str]]:
     """What Verilator says of a cell of this text: places and sentences."""
-    program, environment = tools.verilator_environment()
     with tempfile.TemporaryDirectory(prefix="bitwright-lint-") as name:
         folder = Path(name)
         (folder / f"{cell}.sv").write_text(text)
@@ -28,10 +27,15 @@ def warnings(cell: str, text: str, sets: Sequence[Parameters]) -> set[tuple[str,
             "".join(around(cell, one, f"around{i}") for i, one in enumerate(sets[:_SETS]))
         )
         parts = [CELLS / f"{part}.sv" for part in sorted(parts_of(cell) - {cell})]
-        done = subprocess.run(
-            [program, "--lint-only", "-Wall", "-Wno-DECLFILENAME", "-Wno-MULTITOP",
-             folder / "around.sv", folder / f"{cell}.sv", *parts],
-            timeout=_TIMEOUT_S, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    said = done.stdout + done.stderr
-    return {(found[1], re.sub(r"\d+", "N", found[2])) for found in _LINE.finditer(said)}
+        return said_of([folder / "around.sv", folder / f"{cell}.sv", *parts])
+
+
+def said_of(files: Sequence[Path]) -> set[tuple[str, str]]:
+    """What Verilator says of some files: places and sentences."""
+    program, environment = tools.verilator_environment()
+    done = subprocess.run(
+        [program, "--lint-only", "-Wall", "-Wno-DECLFILENAME", "-Wno-MULTITOP", *files],
+        timeout=_TIMEOUT_S, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    text = done.stdout + done.stderr
+    return {(found[1], re.sub(r"\d+", "N", found[2])) for found in _LINE.finditer(text)}
