@@ -101,7 +101,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "bitwright needs Python 3.10 or newer on the PATH: install it, or run make PYTHON=/path/to/python3" >&2; exit 2; }
 	@command -v g++ >/dev/null || { echo "bitwright needs a C++ compiler on the PATH: install one (Debian and Ubuntu: apt install g++)" >&2; exit 2; }
 	@command -v perl >/dev/null || { echo "bitwright needs perl on the PATH for Verilator: install it (Debian and Ubuntu: apt install perl)" >&2; exit 2; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version): about 1.3 GB, once; a minute or two"
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): about 2 GB, once; a minute or two"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)" >&2; exit 2; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt 'setuptools>=77'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-build-isolation -c constraints.txt -e '.[dev]'
