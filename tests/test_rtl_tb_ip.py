@@ -41,7 +41,7 @@ from bitwright.models.graph import (
     widen_for_loading,
 )
 from bitwright.models.zoo import random_mlp
-from bitwright.rtl_tb import load_words
+from bitwright.rtl_tb import emit, load_words
 from bitwright.rtl_tb.ip import About, Ip, Verified, write_ip
 from bitwright.rtl_tb.ip.package import with_other_weights
 from bitwright.rtl_tb.tools import verilator, verilator_environment
@@ -525,9 +525,27 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     slow = replace(ABOUT, clock_mhz=150.0)
     text = (write_ip(graph, plan, tmp_path / "ip", x, slow).folder / "README.md").read_text()
     assert "150 MHz: 150,000,000 tensors a second" in text and "less than asked for" in text
-    known = replace(ABOUT, verified=Verified(made.design.digest(), ["All is well."]))
+    design = emit(graph, plan, tmp_path / "rtl").digest()
+    known = replace(ABOUT, verified=Verified(design, ["All is well."]))
     text = (write_ip(graph, plan, tmp_path / "ip", x, known).folder / "README.md").read_text()
     assert "- All is well." in text and "Nothing was run" not in text
     stranger = replace(ABOUT, verified=Verified("0" * 64, ["All is well."]))
     with pytest.raises(InputError, match="another design"):
         write_ip(graph, plan, tmp_path / "ip", x, stranger)
+
+
+def test_what_is_copied_has_a_licence_and_is_else_unchanged(
+    written: dict[str, Ip], root: Path
+) -> None:
+    folder, library = written["loadable"].folder, root / "rtl_tb" / "lib"
+    assert (folder / "LICENSE").read_bytes() == (root / "LICENSE").read_bytes()
+    cells = sorted((folder / "rtl" / "lib").glob("*.sv"))
+    assert len(cells) > 3
+    for cell in cells:
+        told, _, rest = cell.read_text().partition("\n")
+        assert told == "// SPDX-License-Identifier: Apache-2.0"
+        assert rest == (library / cell.name).read_text()
+    assert "SPDX" not in (folder / "rtl" / "loadable.sv").read_text()
+    core = (folder / f"{written['loadable'].name}.core").read_text()
+    assert "\nlicense: Apache-2.0\n" in core
+    assert "without any condition" in (folder / "README.md").read_text()

@@ -13,6 +13,9 @@ from bitwright.rtl_tb.vectors import beat_bytes
 
 CLOCK, RESET = "aclk", "aresetn"
 
+LICENCE = "Apache-2.0"
+"""Of the library cells and benches that are copied into the folder; the rest is its user's."""
+
 MAGIC = 0x42495457
 """What the register ID reads as: "BITW"."""
 MAP_VERSION = 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from bitwright.models.graph import Graph, Plan, Value
 from bitwright.rtl_tb.design import Design
-from bitwright.rtl_tb.ip.interface import ip_name, is_redundant, ports, registers
+from bitwright.rtl_tb.ip.interface import LICENCE, ip_name, is_redundant, ports, registers
 from bitwright.rtl_tb.vectors import beat_bytes
 
 Table = Sequence[Sequence[str]]
@@ -97,6 +97,7 @@ def readme(
         parts += ["## Cost", _table(about.cost)]
         parts += [about.cost_note] if about.cost_note else []
     parts += ["## Files", _FILES.format(name=name, top=design.top)]
+    parts += ["## Licence", _LICENCE]
     made = [("", ""), *about.versions.items()]
     parts += ["## Made with", _table(made)] if about.versions else []
     return "\n\n".join(parts) + "\n"
@@ -249,6 +250,11 @@ own beats, one a line:
 
 {vectors}"""
 
+_LICENCE = f"""\
+What was generated from your network is yours, without any condition from bitwright. The library \
+cells in `rtl/lib/` and the benches `tb/test_*.py` are copied from bitwright: {LICENCE}, whose \
+text is in `LICENSE`."""
+
 _FILES = """\
 | | |
 | --- | --- |
@@ -257,4 +263,5 @@ _FILES = """\
 | `sw/` | C header and Python driver |
 | `constraints/` | the clock, as XDC out of context and as SDC |
 | `{name}.core`, `component.xml`, `package_ip.tcl` | FuseSoC, IP-XACT 1685-2014, Vivado |
+| `LICENSE` | of what is copied from bitwright: see below |
 | `ip.json` | for machines: what this is, and the SHA-256 of every file |"""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bitwright.rtl_tb.design import Design
-from bitwright.rtl_tb.ip.interface import CLOCK, RESET, ip_name
+from bitwright.rtl_tb.ip.interface import CLOCK, LICENCE, RESET, ip_name
 
 
 def fusesoc_core(design: Design, version: str, rtl: Sequence[str], vectors: Sequence[str]) -> str:
@@ -13,7 +13,7 @@ def fusesoc_core(design: Design, version: str, rtl: Sequence[str], vectors: Sequ
     wrappers = [f"      - {path}" for path in rtl if path.endswith(".v")]
     data = [f"      - {path}: {{copyto: {path}}}" for path in vectors]
     return _CORE.format(
-        name=name, version=version, top=design.top,
+        name=name, version=version, top=design.top, licence=LICENCE,
         sources="\n".join(sources), wrappers="\n".join(wrappers), vectors="\n".join(data),
     )  # fmt: skip
 
@@ -22,6 +22,7 @@ _CORE = """\
 CAPI=2:
 name: bitwright:ip:{name}:{version}
 description: The network {top} in SystemVerilog, AXI4-Stream in and out, made by bitwright
+license: {licence}
 
 filesets:
   rtl:
