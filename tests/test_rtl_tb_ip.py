@@ -38,6 +38,7 @@ from bitwright.models.graph import (
     Window,
     decode,
     digest,
+    evaluate,
     widen_for_loading,
 )
 from bitwright.models.zoo import random_mlp
@@ -346,7 +347,10 @@ def test_registers_whose_bus_is_tied_off_cost_nothing(
 
 @pytest.fixture
 def driver(written: dict[str, Ip]) -> ModuleType:
-    one = written["loadable"]
+    return driver_of(written["loadable"])
+
+
+def driver_of(one: Ip) -> ModuleType:
     spec = importlib.util.spec_from_file_location(one.name, one.folder / "sw" / f"{one.name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -532,6 +536,55 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     stranger = replace(ABOUT, verified=Verified("0" * 64, ["All is well."]))
     with pytest.raises(InputError, match="another design"):
         write_ip(graph, plan, tmp_path / "ip", x, stranger)
+
+
+def small() -> tuple[Graph, Plan]:
+    """Three signed results of 11 bits, side by side in 5 bytes."""
+    return random_mlp((5, 3), (4,), (6,)), Plan({"fc0": Unrolled(1)})
+
+
+DECODE = """
+#include "{name}.h"
+void decode(const uint8_t *beat, size_t beats, int64_t *into) {{
+    for (; beats--; beat += {big}_BEAT_BYTES)
+        for (size_t i = 0; i < {big}_ELEMENTS; i++)
+            *into++ = {name}_decode(beat, i);
+}}
+"""
+
+
+@pytest.mark.parametrize("make", [small, loadable])
+def test_both_drivers_decode_the_golden_results(
+    make: Callable[[], tuple[Graph, Plan]], tmp_path: Path
+) -> None:
+    graph, plan = make()
+    x = vectors_for(graph, 40)
+    ip = write_ip(graph, plan, tmp_path / "ip", x, ABOUT)
+    beat = ip.design.output_beat
+    assert beat.type.signed and beat.bits % 8
+    expected = evaluate(graph, x).ravel().tolist()
+    assert min(expected) < 0 < max(expected)
+    lines = (ip.folder / "vectors" / "expected.hex").read_text().splitlines()
+    beats = [bytes.fromhex(line)[::-1] for line in lines if not line.startswith("//")]
+    driver = driver_of(ip)
+    assert driver.decode(b"".join(beats)) == expected
+    assert driver.decode(b"".join(one + b"?" for one in beats), len(beats[0]) + 1) == expected
+    with pytest.raises(ValueError, match="not beats"):
+        driver.decode(beats[0] + b"?")
+
+    (tmp_path / "use.c").write_text(DECODE.format(name=ip.name, big=ip.name.upper()))
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", ip.folder / "sw"]
+    library = tmp_path / "use.so"
+    subprocess.run(["gcc", *strict, "-shared", "-fPIC", tmp_path / "use.c", "-o", library],
+                   check=True)  # fmt: skip
+    into = np.zeros(len(expected), np.int64)
+    ctypes.CDLL(str(library)).decode(
+        b"".join(beats), ctypes.c_size_t(len(beats)), into.ctypes.data_as(ctypes.c_void_p)
+    )
+    assert into.tolist() == expected
+    sign = f"bit {beat.type.width - 1} of each element"
+    assert sign in (ip.folder / "README.md").read_text()
+    assert "padding is 0, not the sign" in (ip.folder / "component.xml").read_text()
 
 
 def test_what_is_copied_has_a_licence_and_is_else_unchanged(

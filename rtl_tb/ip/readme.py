@@ -136,17 +136,25 @@ def _tensor(graph: Graph, value: Value, beats: int) -> str:
 
 
 def _beats(design: Design) -> str:
-    lines = []
+    lines, name = [], ip_name(design)
     for bus, value, beats in (
         ("s_axis", design.input_beat, design.input_beats),
         ("m_axis", design.output_beat, design.output_beats),
     ):
         width, used = value.type.width, value.bits
-        padding = f", bits {used} and up are padding" if used < 8 * beat_bytes(value) else ""
+        told = "padding, not looked at" if bus == "s_axis" else "padding, which is 0"
+        padding = f"; bits {used} and up are {told}" if used < 8 * beat_bytes(value) else ""
         order = "" if beats == 1 else f" Beat k begins with element {value.size} k, channels last."
         lines.append(
             f"- `{bus}_tdata`: element i in bits {width} i + {width - 1} to {width} i, "
             f"{value.size} to a beat{padding}.{order}"
+        )
+    kind = design.output_beat.type
+    if kind.signed:
+        lines.append(
+            "- Nothing is sign-extended: software that reads a result as bytes or words repeats "
+            f"bit {kind.width - 1} of each element itself, as `decode` in `sw/{name}.py` and "
+            f"`{name}_decode` in `sw/{name}.h` do."
         )
     rule = (
         "- `s_axis_tlast` is not looked at; `m_axis_tlast` marks the last beat of every tensor."
