@@ -526,7 +526,7 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     text = (made.folder / "README.md").read_text()
     assert "Nothing was run on this very design" in text and digest(graph) in text
     assert f"{made.design.latency} cycles" in text and "| fc0 | 7 |" in text
-    assert "clock estimated" not in text
+    assert "clock estimated" not in text and "`bitwright prove GRAPH RTL`" in text
     slow = replace(ABOUT, clock_mhz=150.0)
     text = (write_ip(graph, plan, tmp_path / "ip", x, slow).folder / "README.md").read_text()
     assert "150 MHz: 150,000,000 tensors a second" in text and "less than asked for" in text
@@ -559,6 +559,7 @@ def test_fusesoc_routes_an_ip_for_ecp5_at_the_clock_of_its_plan(tmp_path: Path) 
         assert done.returncode == 0, done.stderr
     assert "constraining clock net 'aclk' to 123.50 MHz" in done.stderr
     assert "(PASS at 123.50 MHz)" in done.stderr
+    assert f"constraints/{ip.name}.lpf" in (ip.folder / "component.xml").read_text()
     assert "asks for 123.5 MHz" in (ip.folder / "README.md").read_text()
 
 

@@ -117,9 +117,10 @@ def write_ip(
         clock = clock_constraints(design, plan.clock_mhz)
         _write(fresh, f"constraints/{name}_ooc.xdc", clock)
         _write(fresh, f"constraints/{name}.sdc", clock)
+        constraints = [(f"constraints/{name}.sdc", "SDC")]
         if is_for_trellis(design):
-            preference = clock_preference(design, plan.clock_mhz)
-            _write(fresh, f"constraints/{name}.lpf", preference)
+            constraints.append((f"constraints/{name}.lpf", "user"))
+            _write(fresh, constraints[-1][0], clock_preference(design, plan.clock_mhz))
 
         vectors = ["vectors/stimulus.hex", "vectors/expected.hex"]
         short = f"{design.top}, {design.latency} cycles, graph {identity[:12]}"
@@ -129,7 +130,7 @@ def write_ip(
         kinds = {"sv": "systemVerilogSource", "v": "verilogSource-2001"}
         sets = {
             "rtl": [(path, kinds[path.rpartition(".")[2]]) for path in rtl],
-            "constraints": [(f"constraints/{name}.sdc", "SDC")],
+            "constraints": constraints,
             "software": [(f"sw/{name}.h", "cSource"), (f"sw/{name}.py", "user")],
             "documentation": [("README.md", "user"), ("LICENSE", "user")],
         }

@@ -94,7 +94,7 @@ def readme(
         "## Simulate",
         _SIMULATE.format(name=name, vectors="\n".join(f"- {one}" for one in vectors)),
     ]
-    parts += ["## How it was verified", _verified(about.verified)]
+    parts += ["## How it was verified", _verified(about.verified), _PROOFS]
     if about.cost:
         parts += ["## Cost", _table(about.cost)]
         parts += [about.cost_note] if about.cost_note else []
@@ -273,6 +273,11 @@ SystemVerilog, which does the vectors, pauses and the digest. `vectors/` holds, 
 own beats, one a line:
 
 {vectors}"""
+
+_PROOFS = """\
+Vectors are not all inputs. `bitwright prove GRAPH RTL`, on the graph and on what `bitwright rtl` \
+made of it, goes through the nodes and the whole design, and says what holds for all inputs, what \
+for so many cycles, and what only simulation speaks for. No result of it is in this folder."""
 
 _LICENCE = f"""\
 What was generated from your network is yours, without any condition from bitwright. The library \
