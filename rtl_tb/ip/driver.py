@@ -1,4 +1,4 @@
-"""A driver for an IP made by bitwright: is it the one, and loading its weights.
+"""A driver for an IP made by bitwright: is it the one, reading its results, loading its weights.
 
     import mmap, os
     bus = mmap.mmap(os.open("/dev/mem", os.O_RDWR | os.O_SYNC), 4096, offset=BASE_ADDRESS)
@@ -43,6 +43,8 @@ class Memory:
 # What this IP is.
 NAME = ""
 DIGEST = ""
+OUTPUT_BITS, OUTPUT_SIGNED = 8, True  # of an element of m_axis_tdata
+ELEMENTS, BEAT_BYTES = 1, 1  # of a beat of it
 LOAD_BEATS = 0
 MEMORIES: tuple[Memory, ...] = ()
 # End of what this IP is.
@@ -77,6 +79,26 @@ class Device:
             self._write(LOAD, word)
         if self._read(LOAD_COUNT):
             raise RuntimeError(f"the load is not complete after {LOAD_BEATS} words")
+
+
+def decode(data: bytes, stride: int = BEAT_BYTES) -> list[int]:
+    """The integers in beats of m_axis_tdata, sign-extended where they are signed.
+
+    data: the beats' bytes, the lowest first. stride: bytes from beat to beat, more than BEAT_BYTES
+    where a DMA fills beats up to words.
+
+    Raises ValueError for bytes that are not whole beats.
+    """
+    if stride < BEAT_BYTES or len(data) % stride:
+        raise ValueError(f"{len(data)} bytes are not beats of {BEAT_BYTES}, {stride} apart")
+    sign = 1 << (OUTPUT_BITS - 1) if OUTPUT_SIGNED else 0
+    found = []
+    for at in range(0, len(data), stride):
+        beat = int.from_bytes(data[at : at + BEAT_BYTES], "little")
+        for i in range(ELEMENTS):
+            element = beat >> OUTPUT_BITS * i & ((1 << OUTPUT_BITS) - 1)
+            found.append((element ^ sign) - sign)
+    return found
 
 
 def pack(layers: Mapping[str, tuple[Sequence[Iterable[int]], Iterable[int]]]) -> list[int]:

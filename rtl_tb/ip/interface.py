@@ -13,6 +13,9 @@ from bitwright.rtl_tb.vectors import beat_bytes
 
 CLOCK, RESET = "aclk", "aresetn"
 
+LICENCE = "Apache-2.0"
+"""Of the library cells and benches that are copied into the folder; the rest is its user's."""
+
 MAGIC = 0x42495457
 """What the register ID reads as: "BITW"."""
 MAP_VERSION = 1
@@ -70,7 +73,7 @@ def ports(design: Design) -> tuple[Port, ...]:
         _stream("s_axis", "TVALID", "in", 1),
         _stream("s_axis", "TREADY", "out", 1),
         _stream("s_axis", "TLAST", "in", 1, taken),
-        _stream("m_axis", "TDATA", "out", wide_out, describe(design.output_beat)),
+        _stream("m_axis", "TDATA", "out", wide_out, _result(design)),
         _stream("m_axis", "TVALID", "out", 1),
         _stream("m_axis", "TREADY", "in", 1),
         _stream("m_axis", "TLAST", "out", 1, marks),
@@ -114,6 +117,13 @@ def registers(design: Design, digest: str) -> tuple[Register, ...]:
         note = f"hexadecimal digits {8 * i} to {8 * i + 7} of the graph's digest"
         found.append(Register(f"DIGEST{i}", 0x20 + 4 * i, "read-only", note, int(word, 16)))
     return tuple(found)
+
+
+def _result(design: Design) -> str:
+    beat = design.output_beat
+    if beat.bits == 8 * beat_bytes(beat):
+        return describe(beat)
+    return f"{describe(beat)}; padding is 0" + (", not the sign" if beat.type.signed else "")
 
 
 def _stream(bus: Bus, signal: str, direction: Direction, width: int, note: str = "") -> Port:

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, register_namespac
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.ip.interface import (
     CLOCK,
+    LICENCE,
     RESET,
     Bus,
     Port,
@@ -28,6 +29,8 @@ _BUSES: Mapping[Bus, tuple[str, str, str]] = {
     "s_axi": ("AXI4-Lite", "r0p0_0", "slave"),
 }
 _MAP = "registers"
+# The schema has no place for a licence.
+_TOLD = """Quantised neural network, graph {digest}, made by bitwright; library cells: {licence}"""
 
 FileSets = Mapping[str, Sequence[tuple[str, str]]]
 """Paths and IP-XACT's file types, by the name of the set."""
@@ -61,7 +64,7 @@ def component(
             file = _add(one, "file")
             _add(file, "name", path)
             _add(file, "fileType", kind)
-    _add(root, "description", f"Quantised neural network, graph {digest}, made by bitwright")
+    _add(root, "description", _TOLD.format(digest=digest, licence=LICENCE))
     parameters = _add(root, "parameters")
     for key, value in facts.items():
         kind = {str: "string", int: "longint", float: "real"}[type(value)]

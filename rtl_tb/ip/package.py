@@ -30,11 +30,25 @@ from bitwright.models.graph.storage import replaced_folder
 from bitwright.rtl_tb.bench import BENCH, write_beats, write_vectors
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.emit import emit
-from bitwright.rtl_tb.ip.interface import CLOCK, RESET, ip_name, is_redundant, ports, registers
+from bitwright.rtl_tb.ip.interface import (
+    CLOCK,
+    LICENCE,
+    RESET,
+    ip_name,
+    is_redundant,
+    ports,
+    registers,
+)
 from bitwright.rtl_tb.ip.ipxact import component
 from bitwright.rtl_tb.ip.readme import About, readme
 from bitwright.rtl_tb.ip.software import c_header, memories, python_driver
-from bitwright.rtl_tb.ip.vendors import clock_constraints, fusesoc_core, vivado_script
+from bitwright.rtl_tb.ip.vendors import (
+    clock_constraints,
+    clock_preference,
+    fusesoc_core,
+    is_for_trellis,
+    vivado_script,
+)
 from bitwright.rtl_tb.ip.wrapper import REGISTERS, wrapper
 from bitwright.rtl_tb.loading import load_words
 from bitwright.rtl_tb.vectors import beat_bytes
@@ -83,6 +97,7 @@ def write_ip(
         name = ip_name(design)
         library = resources.files("bitwright.rtl_tb") / "lib" / f"{REGISTERS}.sv"
         _write(fresh, f"rtl/lib/{REGISTERS}.sv", library.read_text())
+        _write(fresh, "LICENSE", (resources.files(_HERE) / "LICENSE").read_text())
         _write(fresh, f"rtl/{name}.v", wrapper(design, identity))
         rtl = [file.relative_to(fresh).as_posix() for file in design.files]
         rtl = [f"rtl/lib/{REGISTERS}.sv", *rtl, f"rtl/{name}.v"]
@@ -91,6 +106,10 @@ def write_ip(
         sources = [path.removeprefix("rtl/") for path in rtl]
         _bench(fresh, design, sources)
         _write(fresh, f"tb/tb_{name}.sv", _plain_bench(design, identity, len(inputs)))
+        for copied in (*fresh.glob("rtl/lib/*.sv"), *fresh.glob("tb/test_*.py")):
+            comment = "//" if copied.suffix == ".sv" else "#"
+            told_by = f"{comment} SPDX-License-Identifier: {LICENCE}\n"
+            copied.write_text(told_by + copied.read_text())
 
         software = memories(graph, plan) if design.load_beats else ()
         _write(fresh, f"sw/{name}.h", c_header(design, identity, software))
@@ -98,6 +117,10 @@ def write_ip(
         clock = clock_constraints(design, plan.clock_mhz)
         _write(fresh, f"constraints/{name}_ooc.xdc", clock)
         _write(fresh, f"constraints/{name}.sdc", clock)
+        constraints = [(f"constraints/{name}.sdc", "SDC")]
+        if is_for_trellis(design):
+            constraints.append((f"constraints/{name}.lpf", "user"))
+            _write(fresh, constraints[-1][0], clock_preference(design, plan.clock_mhz))
 
         vectors = ["vectors/stimulus.hex", "vectors/expected.hex"]
         short = f"{design.top}, {design.latency} cycles, graph {identity[:12]}"
@@ -107,12 +130,13 @@ def write_ip(
         kinds = {"sv": "systemVerilogSource", "v": "verilogSource-2001"}
         sets = {
             "rtl": [(path, kinds[path.rpartition(".")[2]]) for path in rtl],
-            "constraints": [(f"constraints/{name}.sdc", "SDC")],
+            "constraints": constraints,
             "software": [(f"sw/{name}.h", "cSource"), (f"sw/{name}.py", "user")],
+            "documentation": [("README.md", "user"), ("LICENSE", "user")],
         }
+        _write(fresh, "README.md", readme(graph, plan, design, identity, told, about))
         described = component(design, identity, about.version, facts, sets)
         _write(fresh, "component.xml", described)
-        _write(fresh, "README.md", readme(graph, plan, design, identity, told, about))
         files = sorted(p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file())
         _write(fresh, MARKER, _manifest(fresh, name, about.version, facts, plan, files))
     moved = tuple(target / file.relative_to(fresh) for file in design.files)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from bitwright.models.graph import Graph, Plan, Value
 from bitwright.rtl_tb.design import Design
-from bitwright.rtl_tb.ip.interface import ip_name, is_redundant, ports, registers
+from bitwright.rtl_tb.ip.interface import LICENCE, ip_name, is_redundant, ports, registers
+from bitwright.rtl_tb.ip.vendors import fits_trellis, is_for_trellis
 from bitwright.rtl_tb.vectors import beat_bytes
 
 Table = Sequence[Sequence[str]]
@@ -87,19 +88,35 @@ def readme(
     if design.load_beats:
         parts.append(_LOADING.format(name=name, beats=design.load_beats))
     parts += ["## Instantiate", f"```verilog\n{_template(design)}\n```"]
-    parts += ["## Take it into a project", _TAKE.format(name=name, version=about.version)]
+    taken = _TAKE.format(name=name, version=about.version, trellis=_trellis(design, plan))
+    parts += ["## Take it into a project", taken]
     parts += [
         "## Simulate",
         _SIMULATE.format(name=name, vectors="\n".join(f"- {one}" for one in vectors)),
     ]
-    parts += ["## How it was verified", _verified(about.verified)]
+    parts += ["## How it was verified", _verified(about.verified), _PROOFS]
     if about.cost:
         parts += ["## Cost", _table(about.cost)]
         parts += [about.cost_note] if about.cost_note else []
-    parts += ["## Files", _FILES.format(name=name, top=design.top)]
+    lpf = ", for ECP5 as LPF" if is_for_trellis(design) else ""
+    parts += ["## Files", _FILES.format(name=name, top=design.top, lpf=lpf)]
+    parts += ["## Licence", _LICENCE]
     made = [("", ""), *about.versions.items()]
     parts += ["## Made with", _table(made)] if about.versions else []
     return "\n\n".join(parts) + "\n"
+
+
+def _trellis(design: Design, plan: Plan) -> str:
+    if not is_for_trellis(design):
+        return ""
+    asked = f"`constraints/{ip_name(design)}.lpf` asks for {plan.clock_mhz:g} MHz"
+    routed = (
+        "; FuseSoC's target `trellis` places and routes the IP by itself, every port a pin of an "
+        "LFE5U-85F of speed grade 6, and fails where the clock is missed"
+        if fits_trellis(design)
+        else ". The IP has more ports than pins, so route it as part of a design"
+    )
+    return f"- **Yosys and nextpnr, Diamond**: {asked}{routed}.\n"
 
 
 def _rate(design: Design, mhz: float) -> str:
@@ -135,17 +152,25 @@ def _tensor(graph: Graph, value: Value, beats: int) -> str:
 
 
 def _beats(design: Design) -> str:
-    lines = []
+    lines, name = [], ip_name(design)
     for bus, value, beats in (
         ("s_axis", design.input_beat, design.input_beats),
         ("m_axis", design.output_beat, design.output_beats),
     ):
         width, used = value.type.width, value.bits
-        padding = f", bits {used} and up are padding" if used < 8 * beat_bytes(value) else ""
+        told = "padding, not looked at" if bus == "s_axis" else "padding, which is 0"
+        padding = f"; bits {used} and up are {told}" if used < 8 * beat_bytes(value) else ""
         order = "" if beats == 1 else f" Beat k begins with element {value.size} k, channels last."
         lines.append(
             f"- `{bus}_tdata`: element i in bits {width} i + {width - 1} to {width} i, "
             f"{value.size} to a beat{padding}.{order}"
+        )
+    kind = design.output_beat.type
+    if kind.signed:
+        lines.append(
+            "- Nothing is sign-extended: software that reads a result as bytes or words repeats "
+            f"bit {kind.width - 1} of each element itself, as `decode` in `sw/{name}.py` and "
+            f"`{name}_decode` in `sw/{name}.h` do."
         )
     rule = (
         "- `s_axis_tlast` is not looked at; `m_axis_tlast` marks the last beat of every tensor."
@@ -229,7 +254,7 @@ _TAKE = """\
 or `vivado`; as a dependency: `depend: [bitwright:ip:{name}]`.
 - **Vivado**: `vivado -mode batch -source package_ip.tcl` makes an IP for the catalogue, in \
 `vivado/`. Without packaging: add `rtl/` and use `{name}` as a module of a block design.
-- **IP-XACT tools** (Kactus2 and others): `component.xml`, IEEE 1685-2014.
+{trellis}- **IP-XACT tools** (Kactus2 and others): `component.xml`, IEEE 1685-2014.
 - **Anything else**: the files under `rtl/`, and `constraints/{name}.sdc`.
 
 `package_ip.tcl` and the targets of other vendors were not run where this was made, for want of \
@@ -249,12 +274,23 @@ own beats, one a line:
 
 {vectors}"""
 
+_PROOFS = """\
+Vectors are not all inputs. `bitwright prove GRAPH RTL`, on the graph and on what `bitwright rtl` \
+made of it, goes through the nodes and the whole design, and says what holds for all inputs, what \
+for so many cycles, and what only simulation speaks for. No result of it is in this folder."""
+
+_LICENCE = f"""\
+What was generated from your network is yours, without any condition from bitwright. The library \
+cells in `rtl/lib/` and the benches `tb/test_*.py` are copied from bitwright: {LICENCE}, whose \
+text is in `LICENSE`."""
+
 _FILES = """\
 | | |
 | --- | --- |
 | `rtl/` | `{name}.v`, the top; `{top}.sv`, the network; a module for every layer; `lib/`, cells |
 | `tb/`, `vectors/` | the benches, and what they compare with |
 | `sw/` | C header and Python driver |
-| `constraints/` | the clock, as XDC out of context and as SDC |
+| `constraints/` | the clock, as XDC out of context and as SDC{lpf} |
 | `{name}.core`, `component.xml`, `package_ip.tcl` | FuseSoC, IP-XACT 1685-2014, Vivado |
+| `LICENSE` | of what is copied from bitwright: see below |
 | `ip.json` | for machines: what this is, and the SHA-256 of every file |"""

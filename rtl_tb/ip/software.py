@@ -1,4 +1,4 @@
-"""The IP for software: a C header and a Python driver, which pack weights and load them."""
+"""The IP for software: a C header and a Python driver, which read results and load weights."""
 
 from importlib import resources
 
@@ -9,6 +9,7 @@ from bitwright.models.graph.streams import product_sweep
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.ip.driver import Memory
 from bitwright.rtl_tb.ip.interface import MAGIC, MAP_VERSION, ip_name, registers
+from bitwright.rtl_tb.vectors import beat_bytes
 
 _BEGIN, _END = "# What this IP is.\n", "# End of what this IP is.\n"
 
@@ -46,7 +47,10 @@ def python_driver(design: Design, digest: str, found: tuple[Memory, ...]) -> str
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     assert begin and end
+    beat = design.output_beat
     lines = [f'NAME = "{ip_name(design)}"', f'DIGEST = "{digest}"',
+             f"OUTPUT_BITS, OUTPUT_SIGNED = {beat.type.width}, {beat.type.signed}",
+             f"ELEMENTS, BEAT_BYTES = {beat.size}, {beat_bytes(beat)}",
              f"LOAD_BEATS = {design.load_beats}"]  # fmt: skip
     lines += ["MEMORIES: tuple[Memory, ...] = ("]
     for one in found:
@@ -65,9 +69,12 @@ def c_header(design: Design, digest: str, found: tuple[Memory, ...]) -> str:
         for one in registers(design, digest)
         if not one.name.startswith("DIGEST")
     ]
+    beat = design.output_beat
     text = _HEADER.format(
         name=name, big=big, digest=digest, words=words, offsets="\n".join(offsets),
-        magic=f"0x{MAGIC:08x}u", version=MAP_VERSION,
+        magic=f"0x{MAGIC:08x}u", version=MAP_VERSION, bits=beat.type.width,
+        elements=beat.size, size=beat_bytes(beat),
+        sign=f"1ull << {beat.type.width - 1}" if beat.type.signed else "0",
     )  # fmt: skip
     if found:
         rows = [
@@ -112,6 +119,23 @@ static inline int {name}_identify(const volatile uint32_t *base)
         if (base[{big}_DIGEST / 4 + i] != {name}_digest[i])
             return 2;
     return 0;
+}}
+
+/* Beats of m_axis_tdata: bits of an element, elements and bytes of a beat. */
+#define {big}_OUTPUT_BITS {bits}u
+#define {big}_ELEMENTS {elements}u
+#define {big}_BEAT_BYTES {size}u
+
+/* Element i of the beat that begins at `beat`, sign-extended where elements are signed. */
+static inline int64_t {name}_decode(const uint8_t *beat, size_t i)
+{{
+    const uint64_t sign = {sign};
+    uint64_t element = 0;
+    for (size_t bit = 0; bit < {big}_OUTPUT_BITS; bit++) {{
+        const size_t at = {big}_OUTPUT_BITS * i + bit;
+        element |= (uint64_t)(beat[at / 8] >> at % 8 & 1) << bit;
+    }}
+    return (int64_t)((element ^ sign) - sign);
 }}
 """
 

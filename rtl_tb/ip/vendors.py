@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bitwright.rtl_tb.design import Design
-from bitwright.rtl_tb.ip.interface import CLOCK, RESET, ip_name
+from bitwright.rtl_tb.ip.interface import CLOCK, LICENCE, RESET, ip_name, ports
 
 
 def fusesoc_core(design: Design, version: str, rtl: Sequence[str], vectors: Sequence[str]) -> str:
@@ -12,16 +12,21 @@ def fusesoc_core(design: Design, version: str, rtl: Sequence[str], vectors: Sequ
     sources = [f"      - {path}" for path in rtl if path.endswith(".sv")]
     wrappers = [f"      - {path}" for path in rtl if path.endswith(".v")]
     data = [f"      - {path}: {{copyto: {path}}}" for path in vectors]
-    return _CORE.format(
-        name=name, version=version, top=design.top,
+    text = _CORE.format(
+        name=name, version=version, top=design.top, licence=LICENCE,
         sources="\n".join(sources), wrappers="\n".join(wrappers), vectors="\n".join(data),
     )  # fmt: skip
+    if not fits_trellis(design):
+        return text
+    before, targets, after = text.partition("\ntargets:\n")
+    return before + _TRELLIS_FILES.format(name=name) + targets + after + _TRELLIS
 
 
 _CORE = """\
 CAPI=2:
 name: bitwright:ip:{name}:{version}
 description: The network {top} in SystemVerilog, AXI4-Stream in and out, made by bitwright
+license: {licence}
 
 filesets:
   rtl:
@@ -76,6 +81,26 @@ targets:
 """
 
 
+# Every port is a pin, in the largest package: edalize asks nextpnr for a bitstream, which there is
+# none of out of context.
+_PINS = 365
+_TRELLIS_FILES = """\
+  trellis:
+    files:
+      - constraints/{name}.lpf
+    file_type: LPF
+"""
+_TRELLIS = """
+  trellis:
+    <<: *default
+    description: Yosys and nextpnr-ecp5, every port a pin of an LFE5U-85F, speed grade 6
+    filesets_append: [trellis]
+    flow: trellis
+    flow_options:
+      nextpnr_options: [--85k, --package, CABGA756, --speed, "6", --lpf-allow-unconstrained]
+"""
+
+
 def vivado_script(design: Design, version: str, rtl: Sequence[str], about: str) -> str:
     """The text of package_ip.tcl, which makes an IP of Vivado's own catalogue."""
     name = ip_name(design)
@@ -125,6 +150,25 @@ ipx::save_core $core
 close_project
 puts "packaged: [file join $there {name}]"
 """
+
+
+def is_for_trellis(design: Design) -> bool:
+    """Whether the plan is for ECP5, which Yosys and nextpnr place and route (Project Trellis)."""
+    return design.plan is not None and design.plan.target == "ecp5"
+
+
+def fits_trellis(design: Design) -> bool:
+    """Whether the core has a target for nextpnr-ecp5: the ports have to fit the pins."""
+    return is_for_trellis(design) and sum(port.width for port in ports(design)) <= _PINS
+
+
+def clock_preference(design: Design, mhz: float) -> str:
+    """The clock for ECP5, as LPF."""
+    return (
+        f"# {ip_name(design)} was planned for {mhz:g} MHz. In a larger design, constrain the\n"
+        "# clock that drives it instead.\n"
+        f'FREQUENCY PORT "{CLOCK}" {mhz:g} MHZ;\n'
+    )
 
 
 def clock_constraints(design: Design, mhz: float) -> str:
