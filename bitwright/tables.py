@@ -139,14 +139,37 @@ def clock_table(reached: Mapping[str, float], paths: Mapping[str, str]) -> Rende
     return table
 
 
-def plan_table(plan: Plan, estimated: Estimate, cycles: Mapping[str, int]) -> RenderableType:
+def pace(plan: Plan, estimated: Estimate, target_fps: float | None = None) -> str:
+    """Interval, rate and latency; the rate also at the estimated clock, where that is slower.
+
+    target_fps: the rate that was asked for, if any.
+    """
+    asked, reached = plan.clock_mhz, estimated.clock_mhz
+    rate = f"{asked * 1e6 / estimated.ii:,.0f} a second at {asked:.0f} MHz"
+    if reached < asked:
+        how = "estimated" if estimated.clock_band is not None else "assumed"
+        rate += (
+            f"\nabout {estimated.vectors_per_second:,.0f} a second at the {how} {reached:.0f} MHz"
+        )
+        if target_fps is not None and estimated.vectors_per_second < target_fps:
+            verb = "is not met" if estimated.clock_band is not None else "may not be met"
+            lower = reached // 5 * 5 if reached >= 10 else reached
+            rate += f": the rate asked for {verb}; try --clock {lower:.3g}"
+    cycles = "cycle" if estimated.ii == 1 else f"{estimated.ii:,} cycles"
+    return f"one tensor every {cycles}, {rate}\nlatency {estimated.latency:,} cycles"
+
+
+def plan_table(
+    plan: Plan,
+    estimated: Estimate,
+    cycles: Mapping[str, int],
+    target_fps: float | None = None,
+) -> RenderableType:
     """The engine of every layer, how long it works on one tensor, and what it costs."""
     clock = _clocks(clocks(plan, estimated))
     slowest = max(cycles.values())
     table = _table(
-        f"plan for {plan.target}, {clock}\n"
-        f"one tensor every {estimated.ii:,} cycles, {plan.clock_mhz * 1e6 / estimated.ii:,.0f} a "
-        f"second at {plan.clock_mhz:.0f} MHz\nlatency {estimated.latency:,} cycles"
+        f"plan for {plan.target}, {clock}\n{pace(plan, estimated, target_fps)}"
         + (", ← the slowest layer" if slowest > 1 else ""),
         "layer", "engine",
     )  # fmt: skip

@@ -134,6 +134,24 @@ def test_plan(bitwright: Command, tmp_path: Path) -> None:
     bitwright("estimate", graph, "--plan", tmp_path / "none.json", code=2)
 
 
+def test_plan_tells_the_rate_at_the_estimated_clock(bitwright: Command, tmp_path: Path) -> None:
+    graph, file = tmp_path / "graph", tmp_path / "plan.json"
+    save(random_cnn((6, 6, 2), (4,), weight_bits=2, activation_bits=2), graph)
+    words = ["plan", graph, "--target-fps", 1e5, "-o", file]
+    fast = [*words, "--target", "ecp5", "--clock", 1000]
+    said = bitwright(*fast, "--json", code=1)
+    mhz = said["clock_mhz"]["estimated"]
+    assert said["per_second_estimated"] == pytest.approx(mhz * 1e6 / said["ii"])
+    assert said["per_second_estimated"] < 1e5 <= said["per_second"]
+    shown = " ".join(bitwright(*fast, code=1).split())  # a title is as wide as its table
+    assert f"at the estimated {mhz:.0f} MHz: the rate asked for is not met; try --clock" in shown
+    met = bitwright(*words, "--target", "ecp5", "--clock", 100, "--json")
+    assert met["per_second_estimated"] == met["per_second"] >= 1e5
+    words[3] = 5e5
+    assumed = bitwright(*words, "--target", "xc7", "--clock", 1000)
+    assert "the rate asked for may not be met" in " ".join(assumed.split())
+
+
 def test_hls(bitwright: Command, graph: Path, tmp_path: Path) -> None:
     out = tmp_path / "hls"
     said = bitwright("hls", graph, "-o", out, "--vectors", 200, "--backend", "Vivado", "--json")
