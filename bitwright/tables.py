@@ -98,9 +98,12 @@ def _clocks(mhz: Mapping[str, float]) -> str:
     return f"{told}: the clock asked for is not met" if slow else told
 
 
-def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
-    """Resources of every layer: estimated, with its band, and measured where that was done."""
-    clock = _clocks(clock_mhz)
+def cost_table(cost: Cost, clock_mhz: Mapping[str, float], rate: str = "") -> RenderableType:
+    """Resources of every layer: estimated, with its band, and measured where that was done.
+
+    rate: what `pace` says, if that is to be told too.
+    """
+    clock = _clocks(clock_mhz) + (f"\n{rate}" if rate else "")
     used = [r for r in RESOURCES if r in ("lut", "ff") or cost.estimated[r] or cost.measured.get(r)]
     unused = ", ".join(f"no {r.upper()}" for r in RESOURCES if r not in used)
     table = _table(f"cost on {cost.target}, {clock}", "layer")

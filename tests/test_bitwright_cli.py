@@ -104,7 +104,9 @@ def test_estimate(bitwright: Command, graph: Path) -> None:
         assert said["cost"]["estimated"][resource] == sum(x["estimated"][resource] for x in layers)
     faster = bitwright("estimate", graph, "--target", "ecp5", "--clock", 400, "--json")
     assert faster["latency"] > said["latency"] > 0
-    assert "LUT" in bitwright("estimate", graph)
+    shown = " ".join(bitwright("estimate", graph, "--target", "ecp5", "--clock", 50).split())
+    assert "LUT" in shown and f"latency {said['latency']} cycles" in shown
+    assert "one tensor every cycle, 50,000,000 a second at 50 MHz" in shown
 
 
 def test_plan(bitwright: Command, tmp_path: Path) -> None:
