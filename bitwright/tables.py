@@ -240,7 +240,16 @@ def ip_table(ip: Ip) -> RenderableType:
 def proof_table(name: str, proofs: Sequence[NodeProof]) -> RenderableType:
     """How far every node's proof goes, and that of the whole design."""
     marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]", "refuted": _mark(False)}
-    table = _table(f"{name}: for all inputs", "node", "is", "how", "")
+    nodes = [one.status for one in proofs if one.node]
+    title = f"{name}: {nodes.count('proven')} of {len(nodes)} nodes proven for all inputs"
+    for status, told in (
+        ("bounded", "for so many cycles only"),
+        ("simulated", "simulated only"),
+        ("refuted", "refuted"),
+    ):
+        if status in nodes:
+            title += f", {nodes.count(status)} {told}"
+    table = _table(title, "node", "is", "how", "")
     for one in proofs:
         told = f"simulated only: {one.told}" if one.status == "simulated" else one.told
         table.add_row(one.node or "the whole", one.kind, told, marks.get(one.status, ""))

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from bitwright import cli
 from bitwright.models.graph import Plan, Unrolled, load, save, save_plan
 from bitwright.models.zoo import random_cnn, random_mlp
 from bitwright.report import RESOURCES
+from bitwright.rtl_tb.proof import NodeProof
+from bitwright.tables import proof_table
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
@@ -318,8 +321,24 @@ def test_prove(bitwright: Command, graph: Path, design: Path) -> None:
     said = bitwright("prove", graph, design, "--nodes", "--json")
     assert [one["node"] for one in said["proofs"]] == [node.name for node in load(graph).nodes]
     assert said["refuted"] == 0 and said["proven"] == len(said["proofs"])
-    assert "for all inputs" in bitwright("prove", graph, design, "--nodes")
+    count = len(said["proofs"])
+    shown = " ".join(bitwright("prove", graph, design, "--nodes").split())
+    assert f"net: {count} of {count} nodes proven for all inputs node is how" in shown
     product = next(one for one in said["proofs"] if one["kind"] == "dense")
     module = design / f"{product['module']}.sv"
     module.write_text(module.read_text().replace(" + ", " - ", 1))
     assert bitwright("prove", graph, design, "--nodes", "--json", code=1)["refuted"] == 1
+
+
+def test_proof_title_counts_what_is_not_proven() -> None:
+    proofs = [
+        NodeProof(node, "dense" if node else "", "", status, "")
+        for node, status in (("a", "proven"), ("b", "bounded"), ("c", "simulated"), ("", "proven"))
+    ]  # the last one is the whole, which is no node
+    shown = Console(width=120)
+    with shown.capture() as seen:
+        shown.print(proof_table("net", proofs))
+    assert (
+        "net: 1 of 3 nodes proven for all inputs, 1 for so many cycles only, 1 simulated only"
+        in " ".join(seen.get().split())
+    )
