@@ -34,6 +34,7 @@ from bitwright.rtl_tb.proof import NodeProof
 ENGINE_TITLES = {
     "hls": "HLS C++ ({io}, g++)",
     "rtl": "RTL, adder graphs (Verilator)",
+    "rtl_folded": "RTL (Verilator)",
     "rtl_plain": "RTL, plain (Verilator)",
 }
 

@@ -12,7 +12,9 @@ import pytest
 from rich.console import Console
 
 from bitwright import cli
-from bitwright.models.graph import Plan, Unrolled, load, save, save_plan
+from bitwright.cli.rtl import _has_adder_graphs as has_adder_graphs
+from bitwright.cli.rtl import _note_many_cycles as note_many_cycles
+from bitwright.models.graph import Folded, Plan, Unrolled, load, save, save_plan
 from bitwright.models.zoo import random_cnn, random_mlp
 from bitwright.report import RESOURCES
 from bitwright.rtl_tb.proof import NodeProof
@@ -132,6 +134,8 @@ def test_plan(bitwright: Command, tmp_path: Path) -> None:
     arguments = ["verify", graph, tmp_path / "rtl", "-o", out, "--vectors", 40, "--no-bench"]
     engine = bitwright(*arguments, "--json")["engines"]["rtl"]
     assert engine["mismatches"] == 0 and engine["interval"] == made["ii"]
+    shown = bitwright(*arguments)
+    assert "RTL (Verilator)" in shown and "adder graphs" not in shown
 
     bitwright("plan", graph, "--max-lut", 5, "-o", file, code=2)
     assert json.loads(file.read_text())["engines"]  # what was there still is
@@ -197,6 +201,19 @@ def test_verify_flips_bits(bitwright: Command, tmp_path: Path) -> None:
     voter = tmp_path / "rtl" / "lib" / "bw_vote.sv"
     voter.write_text(voter.read_text().replace("data_o = (a_i & b_i)", "data_o = a_i"))
     assert bitwright(*command, code=1)["upsets"]["shown"] > 0
+
+
+def test_a_long_simulation_is_told_before(capsys: pytest.CaptureFixture[str]) -> None:
+    note_many_cycles(10_000 * 37_400)
+    assert "374 million cycles to simulate" in capsys.readouterr().err
+    note_many_cycles(10_000)
+    assert capsys.readouterr().err == ""
+
+
+def test_only_unrolled_products_are_adder_graphs() -> None:
+    known = random_mlp((5, 3), (4,), (4,))
+    assert has_adder_graphs(known, Plan({node.name: Unrolled() for node in known.nodes}))
+    assert not has_adder_graphs(known, Plan({node.name: Folded(1, 1) for node in known.nodes}))
 
 
 def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:

@@ -45,8 +45,12 @@ def labels_of(text: str | None) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArray":
+def vectors_for(
+    graph: "Graph", data: Path | None, count: int | None, interval: int = 1
+) -> "IntArray":
     """The rows of a data file, quantised, and random vectors behind them.
+
+    interval: the cycles that a simulated design takes for each.
 
     Raises InputError as `arranged` and `load_rows`.
     """
@@ -55,7 +59,7 @@ def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArr
     from bitwright.inputs import arranged, load_rows, random_vectors
     from bitwright.models.graph import quantise
 
-    random = random_vectors(graph, count)
+    random = random_vectors(graph, count, interval=interval)
     if data is None:
         return random
     return np.concatenate([quantise(graph, arranged(graph, load_rows(data).x)), random])
