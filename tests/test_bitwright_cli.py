@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,25 @@ def test_lower(bitwright: Command, tmp_path: Path) -> None:
     assert graph.labels == ("a", "b", "c")
     shown = bitwright("lower", NETWORK, "--input-shape", 8, "-o", tmp_path / "graph")
     assert "0 of 17,000 differ" in shown
+
+
+@pytest.mark.parametrize("words", [["none.py:net"], [NETWORK, "-w", "none.pt"],
+                                   [NETWORK, "--data", "none.npz"]], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize("command", ["lower", "run"])
+def test_a_wrong_file_name_is_refused_before_torch_is_imported(
+    command: str, words: list[str]
+) -> None:
+    code = (
+        "import sys; from bitwright import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as ended: sys.exit(77 if 'torch' in sys.modules else ended.code)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, command, *words, "--input-shape", "8"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert re.search(r"none\.\w+ does not exist", ended.stderr)
 
 
 def test_lower_tells_of_a_float_bias_that_makes_the_outputs_wide(

@@ -45,6 +45,19 @@ def labels_of(text: str | None) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
+def check_files(model: str, *given: Path | None) -> None:
+    """Refuse files that are not there, before torch is imported, which takes long.
+
+    model: FILE.py:FACTORY, or an ONNX file. given: weights and data. Raises InputError.
+    """
+    file = model if model.lower().endswith(".onnx") else model.rpartition(":")[0]
+    if file and not Path(file).exists():  # without a file, `load_model` says what to give
+        raise InputError(f"model file {file} does not exist")
+    for path in given:
+        if path is not None and not path.exists():
+            raise InputError(f"{path} does not exist")
+
+
 def vectors_for(
     graph: "Graph", data: Path | None, count: int | None, interval: int = 1
 ) -> "IntArray":
