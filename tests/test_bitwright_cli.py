@@ -257,6 +257,8 @@ def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -
     assert changed
     arguments = ["verify", graph, design, "-o", out, "--vectors", 300, "--no-bench", "--json"]
     assert bitwright(*arguments, code=1)["engines"]["rtl"]["mismatches"] > 0
+    shown = bitwright(*arguments[:-1], code=1)
+    assert "kept in" in shown and "ip --verified" not in shown
 
 
 def test_synth(

@@ -143,16 +143,19 @@ def verify(
               "bench": found, "controls": caught, "upsets": upsets,
               "waves": out / "waves.fst" if waves else None}  # fmt: skip
     write_json(result, out / "verify.json")
-    kept = f"kept in {out}/verify.json, for the README of 'bitwright ip --verified'"
-    title = "rtl" if _has_adder_graphs(known, planned) else "rtl_folded"
-    show(result, as_json, engines_table(known.name, {title: engine}, caught, found), kept)
     redundant = emitted.plan is not None and emitted.plan.redundancy == 3
-    end(
+    passed = (
         engine.passed
         and not (found and found.failed)
         and (caught is None or caught.passed)
         and not (redundant and upsets and upsets.shown)
     )
+    kept = f"kept in {out}/verify.json"
+    if passed:
+        kept += ", for the README of 'bitwright ip --verified'"
+    title = "rtl" if _has_adder_graphs(known, planned) else "rtl_folded"
+    show(result, as_json, engines_table(known.name, {title: engine}, caught, found), kept)
+    end(passed)
 
 
 def _note_many_cycles(cycles: int) -> None:
