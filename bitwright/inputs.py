@@ -14,6 +14,7 @@ from bitwright.models.graph import Graph, IntArray
 MAX_DATA_BYTES = 8 << 30
 
 _RANDOM_ELEMENTS = 10_000_000  # of the largest tensor, over all random vectors
+_RANDOM_CYCLES = 50_000_000  # of a simulation, over all random vectors
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -133,15 +134,19 @@ def corner_vectors(graph: Graph) -> IntArray:
     return np.array(rows).reshape(-1, *graph.input.shape)
 
 
-def random_vectors(graph: Graph, count: int | None = None, seed: int = 0) -> IntArray:
+def random_vectors(
+    graph: Graph, count: int | None = None, seed: int = 0, interval: int = 1
+) -> IntArray:
     """Uniformly random inputs over the whole input type, shape (count, *input shape).
 
-    count: 10,000 without, or fewer of large tensors, which take an engine longer. Raises InputError
-    for a count below 1.
+    count: 10,000 without, or fewer of large tensors, which take an engine longer, or where a
+    simulated design takes many cycles for each: its `interval`. Raises InputError for a count
+    below 1.
     """
     if count is None:
         largest = max(value.size for value in graph.values.values())
         count = affordable(_RANDOM_ELEMENTS, largest, 10_000)
+        count = affordable(_RANDOM_CYCLES, interval, count)
     if count < 1:
         raise InputError(f"{count} random vectors: give at least 1")
     kind = graph.input.type

@@ -34,6 +34,7 @@ from bitwright.rtl_tb.proof import NodeProof
 ENGINE_TITLES = {
     "hls": "HLS C++ ({io}, g++)",
     "rtl": "RTL, adder graphs (Verilator)",
+    "rtl_folded": "RTL (Verilator)",
     "rtl_plain": "RTL, plain (Verilator)",
 }
 
@@ -98,9 +99,12 @@ def _clocks(mhz: Mapping[str, float]) -> str:
     return f"{told}: the clock asked for is not met" if slow else told
 
 
-def cost_table(cost: Cost, clock_mhz: Mapping[str, float]) -> RenderableType:
-    """Resources of every layer: estimated, with its band, and measured where that was done."""
-    clock = _clocks(clock_mhz)
+def cost_table(cost: Cost, clock_mhz: Mapping[str, float], rate: str = "") -> RenderableType:
+    """Resources of every layer: estimated, with its band, and measured where that was done.
+
+    rate: what `pace` says, if that is to be told too.
+    """
+    clock = _clocks(clock_mhz) + (f"\n{rate}" if rate else "")
     used = [r for r in RESOURCES if r in ("lut", "ff") or cost.estimated[r] or cost.measured.get(r)]
     unused = ", ".join(f"no {r.upper()}" for r in RESOURCES if r not in used)
     table = _table(f"cost on {cost.target}, {clock}", "layer")
@@ -139,14 +143,37 @@ def clock_table(reached: Mapping[str, float], paths: Mapping[str, str]) -> Rende
     return table
 
 
-def plan_table(plan: Plan, estimated: Estimate, cycles: Mapping[str, int]) -> RenderableType:
+def pace(plan: Plan, estimated: Estimate, target_fps: float | None = None) -> str:
+    """Interval, rate and latency; the rate also at the estimated clock, where that is slower.
+
+    target_fps: the rate that was asked for, if any.
+    """
+    asked, reached = plan.clock_mhz, estimated.clock_mhz
+    rate = f"{asked * 1e6 / estimated.ii:,.0f} a second at {asked:.0f} MHz"
+    if reached < asked:
+        how = "estimated" if estimated.clock_band is not None else "assumed"
+        rate += (
+            f"\nabout {estimated.vectors_per_second:,.0f} a second at the {how} {reached:.0f} MHz"
+        )
+        if target_fps is not None and estimated.vectors_per_second < target_fps:
+            verb = "is not met" if estimated.clock_band is not None else "may not be met"
+            lower = reached // 5 * 5 if reached >= 10 else reached
+            rate += f": the rate asked for {verb}; try --clock {lower:.3g}"
+    cycles = "cycle" if estimated.ii == 1 else f"{estimated.ii:,} cycles"
+    return f"one tensor every {cycles}, {rate}\nlatency {estimated.latency:,} cycles"
+
+
+def plan_table(
+    plan: Plan,
+    estimated: Estimate,
+    cycles: Mapping[str, int],
+    target_fps: float | None = None,
+) -> RenderableType:
     """The engine of every layer, how long it works on one tensor, and what it costs."""
     clock = _clocks(clocks(plan, estimated))
     slowest = max(cycles.values())
     table = _table(
-        f"plan for {plan.target}, {clock}\n"
-        f"one tensor every {estimated.ii:,} cycles, {plan.clock_mhz * 1e6 / estimated.ii:,.0f} a "
-        f"second at {plan.clock_mhz:.0f} MHz\nlatency {estimated.latency:,} cycles"
+        f"plan for {plan.target}, {clock}\n{pace(plan, estimated, target_fps)}"
         + (", ← the slowest layer" if slowest > 1 else ""),
         "layer", "engine",
     )  # fmt: skip
@@ -214,7 +241,16 @@ def ip_table(ip: Ip) -> RenderableType:
 def proof_table(name: str, proofs: Sequence[NodeProof]) -> RenderableType:
     """How far every node's proof goes, and that of the whole design."""
     marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]", "refuted": _mark(False)}
-    table = _table(f"{name}: for all inputs", "node", "is", "how", "")
+    nodes = [one.status for one in proofs if one.node]
+    title = f"{name}: {nodes.count('proven')} of {len(nodes)} nodes proven for all inputs"
+    for status, told in (
+        ("bounded", "for so many cycles only"),
+        ("simulated", "simulated only"),
+        ("refuted", "refuted"),
+    ):
+        if status in nodes:
+            title += f", {nodes.count(status)} {told}"
+    table = _table(title, "node", "is", "how", "")
     for one in proofs:
         told = f"simulated only: {one.told}" if one.status == "simulated" else one.told
         table.add_row(one.node or "the whole", one.kind, told, marks.get(one.status, ""))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from bitwright import cli
-from bitwright.models.graph import Plan, Unrolled, load, save, save_plan
+from bitwright.cli.rtl import _has_adder_graphs as has_adder_graphs
+from bitwright.cli.rtl import _note_many_cycles as note_many_cycles
+from bitwright.models.graph import Folded, Plan, Unrolled, load, save, save_plan
 from bitwright.models.zoo import random_cnn, random_mlp
 from bitwright.report import RESOURCES
+from bitwright.rtl_tb.proof import NodeProof
+from bitwright.tables import proof_table
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
@@ -71,6 +77,25 @@ def test_lower(bitwright: Command, tmp_path: Path) -> None:
     assert "0 of 17,000 differ" in shown
 
 
+@pytest.mark.parametrize("words", [["none.py:net"], [NETWORK, "-w", "none.pt"],
+                                   [NETWORK, "--data", "none.npz"]], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize("command", ["lower", "run"])
+def test_a_wrong_file_name_is_refused_before_torch_is_imported(
+    command: str, words: list[str]
+) -> None:
+    code = (
+        "import sys; from bitwright import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as ended: sys.exit(77 if 'torch' in sys.modules else ended.code)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, command, *words, "--input-shape", "8"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert re.search(r"none\.\w+ does not exist", ended.stderr)
+
+
 def test_lower_tells_of_a_float_bias_that_makes_the_outputs_wide(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +129,9 @@ def test_estimate(bitwright: Command, graph: Path) -> None:
         assert said["cost"]["estimated"][resource] == sum(x["estimated"][resource] for x in layers)
     faster = bitwright("estimate", graph, "--target", "ecp5", "--clock", 400, "--json")
     assert faster["latency"] > said["latency"] > 0
-    assert "LUT" in bitwright("estimate", graph)
+    shown = " ".join(bitwright("estimate", graph, "--target", "ecp5", "--clock", 50).split())
+    assert "LUT" in shown and f"latency {said['latency']} cycles" in shown
+    assert "one tensor every cycle, 50,000,000 a second at 50 MHz" in shown
 
 
 def test_plan(bitwright: Command, tmp_path: Path) -> None:
@@ -127,11 +154,31 @@ def test_plan(bitwright: Command, tmp_path: Path) -> None:
     arguments = ["verify", graph, tmp_path / "rtl", "-o", out, "--vectors", 40, "--no-bench"]
     engine = bitwright(*arguments, "--json")["engines"]["rtl"]
     assert engine["mismatches"] == 0 and engine["interval"] == made["ii"]
+    shown = bitwright(*arguments)
+    assert "RTL (Verilator)" in shown and "adder graphs" not in shown
 
     bitwright("plan", graph, "--max-lut", 5, "-o", file, code=2)
     assert json.loads(file.read_text())["engines"]  # what was there still is
     bitwright("estimate", graph, "--plan", file, "--clock", 100, code=2)
     bitwright("estimate", graph, "--plan", tmp_path / "none.json", code=2)
+
+
+def test_plan_tells_the_rate_at_the_estimated_clock(bitwright: Command, tmp_path: Path) -> None:
+    graph, file = tmp_path / "graph", tmp_path / "plan.json"
+    save(random_cnn((6, 6, 2), (4,), weight_bits=2, activation_bits=2), graph)
+    words = ["plan", graph, "--target-fps", 1e5, "-o", file]
+    fast = [*words, "--target", "ecp5", "--clock", 1000]
+    said = bitwright(*fast, "--json", code=1)
+    mhz = said["clock_mhz"]["estimated"]
+    assert said["per_second_estimated"] == pytest.approx(mhz * 1e6 / said["ii"])
+    assert said["per_second_estimated"] < 1e5 <= said["per_second"]
+    shown = " ".join(bitwright(*fast, code=1).split())  # a title is as wide as its table
+    assert f"at the estimated {mhz:.0f} MHz: the rate asked for is not met; try --clock" in shown
+    met = bitwright(*words, "--target", "ecp5", "--clock", 100, "--json")
+    assert met["per_second_estimated"] == met["per_second"] >= 1e5
+    words[3] = 5e5
+    assumed = bitwright(*words, "--target", "xc7", "--clock", 1000)
+    assert "the rate asked for may not be met" in " ".join(assumed.split())
 
 
 def test_hls(bitwright: Command, graph: Path, tmp_path: Path) -> None:
@@ -176,6 +223,19 @@ def test_verify_flips_bits(bitwright: Command, tmp_path: Path) -> None:
     assert bitwright(*command, code=1)["upsets"]["shown"] > 0
 
 
+def test_a_long_simulation_is_told_before(capsys: pytest.CaptureFixture[str]) -> None:
+    note_many_cycles(10_000 * 37_400)
+    assert "374 million cycles to simulate" in capsys.readouterr().err
+    note_many_cycles(10_000)
+    assert capsys.readouterr().err == ""
+
+
+def test_only_unrolled_products_are_adder_graphs() -> None:
+    known = random_mlp((5, 3), (4,), (4,))
+    assert has_adder_graphs(known, Plan({node.name: Unrolled() for node in known.nodes}))
+    assert not has_adder_graphs(known, Plan({node.name: Folded(1, 1) for node in known.nodes}))
+
+
 def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:
     out = tmp_path / "verify"
     said = bitwright("verify", graph, design, "-o", out, "--vectors", 300, "--waves", "--json")
@@ -197,6 +257,8 @@ def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -
     assert changed
     arguments = ["verify", graph, design, "-o", out, "--vectors", 300, "--no-bench", "--json"]
     assert bitwright(*arguments, code=1)["engines"]["rtl"]["mismatches"] > 0
+    shown = bitwright(*arguments[:-1], code=1)
+    assert "kept in" in shown and "ip --verified" not in shown
 
 
 def test_synth(
@@ -298,8 +360,24 @@ def test_prove(bitwright: Command, graph: Path, design: Path) -> None:
     said = bitwright("prove", graph, design, "--nodes", "--json")
     assert [one["node"] for one in said["proofs"]] == [node.name for node in load(graph).nodes]
     assert said["refuted"] == 0 and said["proven"] == len(said["proofs"])
-    assert "for all inputs" in bitwright("prove", graph, design, "--nodes")
+    count = len(said["proofs"])
+    shown = " ".join(bitwright("prove", graph, design, "--nodes").split())
+    assert f"net: {count} of {count} nodes proven for all inputs node is how" in shown
     product = next(one for one in said["proofs"] if one["kind"] == "dense")
     module = design / f"{product['module']}.sv"
     module.write_text(module.read_text().replace(" + ", " - ", 1))
     assert bitwright("prove", graph, design, "--nodes", "--json", code=1)["refuted"] == 1
+
+
+def test_proof_title_counts_what_is_not_proven() -> None:
+    proofs = [
+        NodeProof(node, "dense" if node else "", "", status, "")
+        for node, status in (("a", "proven"), ("b", "bounded"), ("c", "simulated"), ("", "proven"))
+    ]  # the last one is the whole, which is no node
+    shown = Console(width=120)
+    with shown.capture() as seen:
+        shown.print(proof_table("net", proofs))
+    assert (
+        "net: 1 of 3 nodes proven for all inputs, 1 for so many cycles only, 1 simulated only"
+        in " ".join(seen.get().split())
+    )

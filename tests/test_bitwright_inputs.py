@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bitwright.inputs import arranged, corner_vectors
+from bitwright.inputs import arranged, corner_vectors, random_vectors
 from bitwright.models.errors import InputError
 from bitwright.models.graph import Add, Builder, Graph, IntType, MaxPool, Window
 
@@ -61,3 +61,10 @@ def test_corners_reach_both_ends_of_the_type(shape: tuple[int, ...]) -> None:
     flat = rows.reshape(8, -1).tolist()
     assert len({tuple(row) for row in flat}) == 8
     assert {kind.min} in map(set, flat) and {kind.max} in map(set, flat)
+
+
+def test_fewer_random_vectors_of_a_slow_design() -> None:
+    known = graph(5)
+    assert len(random_vectors(known)) == 10_000
+    assert len(random_vectors(known, interval=50_000)) == 1_000
+    assert len(random_vectors(known, 2_000, interval=50_000)) == 2_000

@@ -150,6 +150,8 @@ def weights(path: Path, kind: str) -> object:
             torch.save({**good, "2.weight": torch.zeros(1)}, path)
         case "less":
             torch.save({k: v for k, v in good.items() if k != "1.bias"}, path)
+        case "uncalibrated":
+            torch.save({k: v for k, v in good.items() if k != SCALE}, path)
         case "shape":
             torch.save({**good, "1.weight": torch.zeros(3, 5)}, path)
     return None
@@ -169,7 +171,8 @@ def weights(path: Path, kind: str) -> object:
         ("checkpoint", StorageError, "are no state_dict (it holds 'model': is it a checkpoint?)"),
         ("numbers", StorageError, "are no state_dict"),
         ("keys", InputError, "unexpected 2.weight"),
-        ("less", InputError, "missing 1.bias"),
+        ("less", InputError, "makes: missing 1.bias"),
+        ("uncalibrated", InputError, "the activations were never calibrated"),
         ("shape", InputError, "size mismatch for 1.weight"),
     ],
 )
@@ -181,6 +184,7 @@ def test_bad_weights(
     with pytest.raises(error) as raised:
         load_model(f"{file}:net", path)
     assert message in str(raised.value)
+    assert "nothing" not in str(raised.value)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
 

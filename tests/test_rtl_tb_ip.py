@@ -535,7 +535,7 @@ def test_the_readme_says_what_was_verified_and_of_what(tmp_path: Path) -> None:
     text = (write_ip(graph, plan, tmp_path / "ip", x, known).folder / "README.md").read_text()
     assert "- All is well." in text and "Nothing was run" not in text
     stranger = replace(ABOUT, verified=Verified("0" * 64, ["All is well."]))
-    with pytest.raises(InputError, match="another design"):
+    with pytest.raises(InputError, match=r"another design .* did you forget --plan\?"):
         write_ip(graph, plan, tmp_path / "ip", x, stranger)
 
 

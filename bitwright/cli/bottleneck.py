@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bitwright.cli.common import show
+from bitwright.cli.common import check_files, show
 from bitwright.cli.options import JsonOption, ModelArgument, WeightsOption
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def bottleneck(
       bitwright bottleneck net.py:make -w net.pt --data digits --psnr 30 --source-bits 8
       bitwright lower out/bits/network.py:network -w out/bits/weights.pt --input-shape 64
     """  # fmt: skip
+    check_files(model, weights)
     from bitwright.bottleneck import Settings, load_calibration, put_in
     from bitwright.console import Steps
 

@@ -45,8 +45,25 @@ def labels_of(text: str | None) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArray":
+def check_files(model: str, *given: Path | None) -> None:
+    """Refuse files that are not there, before torch is imported, which takes long.
+
+    model: FILE.py:FACTORY, or an ONNX file. given: weights and data. Raises InputError.
+    """
+    file = model if model.lower().endswith(".onnx") else model.rpartition(":")[0]
+    if file and not Path(file).exists():  # without a file, `load_model` says what to give
+        raise InputError(f"model file {file} does not exist")
+    for path in given:
+        if path is not None and not path.exists():
+            raise InputError(f"{path} does not exist")
+
+
+def vectors_for(
+    graph: "Graph", data: Path | None, count: int | None, interval: int = 1
+) -> "IntArray":
     """The rows of a data file, quantised, and random vectors behind them.
+
+    interval: the cycles that a simulated design takes for each.
 
     Raises InputError as `arranged` and `load_rows`.
     """
@@ -55,7 +72,7 @@ def vectors_for(graph: "Graph", data: Path | None, count: int | None) -> "IntArr
     from bitwright.inputs import arranged, load_rows, random_vectors
     from bitwright.models.graph import quantise
 
-    random = random_vectors(graph, count)
+    random = random_vectors(graph, count, interval=interval)
     if data is None:
         return random
     return np.concatenate([quantise(graph, arranged(graph, load_rows(data).x)), random])

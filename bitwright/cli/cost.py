@@ -44,7 +44,7 @@ def estimate(
     from bitwright.flow import cost
     from bitwright.models.graph import load
     from bitwright.report import clocks
-    from bitwright.tables import cost_table
+    from bitwright.tables import cost_table, pace
 
     known = load(graph)
     planned = plan_of(known, plan, target, clock)
@@ -52,7 +52,7 @@ def estimate(
     both = cost(estimated)
     mhz = clocks(planned, estimated)
     result = {"cost": both, "latency": estimated.latency, "ii": estimated.ii, "clock_mhz": mhz}
-    show(result, as_json, cost_table(both, mhz))
+    show(result, as_json, cost_table(both, mhz, pace(planned, estimated)))
 
 
 def synth(

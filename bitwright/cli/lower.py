@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli.common import labels_of, show
+from bitwright.cli.common import check_files, labels_of, show
 from bitwright.cli.options import (
     DataOption,
     JsonOption,
@@ -65,6 +65,7 @@ def lower(
       bitwright lower net.py:make -w net.pt --input-shape 1,8,8 --data test.npz --json
       bitwright lower net.onnx -o out/graph
     """
+    check_files(model, weights, data)
     if model.lower().endswith(".onnx"):
         if input_shape or weights:
             raise InputError(f"{model} holds its input's shape and weights: leave yours out")

@@ -30,7 +30,8 @@ DataOption = Annotated[
 VectorsOption = Annotated[
     int | None,
     typer.Option(
-        help="Random vectors, besides those of --data.", show_default="10,000, fewer if large"
+        help="Random vectors, besides those of --data.",
+        show_default="10,000, fewer if large or slow",
     ),
 ]
 TargetOption = Annotated[

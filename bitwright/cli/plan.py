@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bitwright.cli.common import show
+from bitwright.cli.common import end, show
 from bitwright.cli.options import ClockOption, GraphArgument, JsonOption, TargetOption
 
 
@@ -32,13 +32,15 @@ def plan(
 
     For a rate, the cheapest plan that reaches it; for a budget, the fastest plan within it. Without
     either, vectors are unrolled, one a cycle, where that fits a small device, and all else is
-    folded into it. The table says which layer is the slowest.
+    folded into it. The table says which layer is the slowest. A rate that the estimated clock does
+    not reach is said with exit code 1, where delays were routed (ECP5, Gowin): give --clock.
 
     The file is for the --plan of estimate, rtl and run, and can be edited: pe outputs at a time,
     each of simd inputs at a time, or unrolled in so many pipeline stages.
 
     Examples:
       bitwright plan out/graph --target-fps 10000 -o plan.json
+      bitwright plan out/graph --target ecp5 --clock 60 --target-fps 2000 -o plan.json
       bitwright plan out/graph --target ecp5 --clock 80 --max-lut 12000 --max-bram 40 -o plan.json
     """
     from bitwright.cost_model import estimate, find_plan, node_cycles
@@ -58,6 +60,7 @@ def plan(
     )
     estimated = estimate(known, found)
     cycles = node_cycles(known, found)
+    reached = min(found.clock_mhz, estimated.clock_mhz) * 1e6 / estimated.ii
     save_plan(found, out)
     result = {
         "file": out,
@@ -65,9 +68,12 @@ def plan(
         "latency": estimated.latency,
         "ii": estimated.ii,
         "per_second": found.clock_mhz * 1e6 / estimated.ii,
+        "per_second_estimated": reached,
         "clock_mhz": clocks(found, estimated),
         "cycles": cycles,
         "slowest": max(cycles, key=lambda name: cycles[name]),
         "cost": cost(estimated),
     }
-    show(result, as_json, plan_table(found, estimated, cycles))
+    show(result, as_json, plan_table(found, estimated, cycles, target_fps))
+    # Delays that were never routed are too rough to fail by.
+    end(target_fps is None or estimated.clock_band is None or reached >= target_fps)

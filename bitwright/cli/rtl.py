@@ -1,7 +1,7 @@
 """The RTL: made, and verified."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,11 @@ from bitwright.cli.options import (
     VectorsOption,
 )
 
+if TYPE_CHECKING:
+    from bitwright.models.graph import Graph, Plan
+
 _FAULT_VECTORS = 8  # of a run, each of which sees one flipped bit
+_MANY_CYCLES = 20_000_000  # from which on a simulation may take minutes
 
 
 def rtl(
@@ -109,7 +113,8 @@ def verify(
 
     known = load(graph)
     emitted = design_in(known, design)
-    x = vectors_for(known, data, vectors)
+    x = vectors_for(known, data, vectors, emitted.interval)
+    _note_many_cycles(len(x) * emitted.interval)
     expected = evaluate(known, x)
     steps = Steps()
     with steps.step("compile with Verilator"):
@@ -138,12 +143,34 @@ def verify(
               "bench": found, "controls": caught, "upsets": upsets,
               "waves": out / "waves.fst" if waves else None}  # fmt: skip
     write_json(result, out / "verify.json")
-    kept = f"kept in {out}/verify.json, for the README of 'bitwright ip --verified'"
-    show(result, as_json, engines_table(known.name, {"rtl": engine}, caught, found), kept)
     redundant = emitted.plan is not None and emitted.plan.redundancy == 3
-    end(
+    passed = (
         engine.passed
         and not (found and found.failed)
         and (caught is None or caught.passed)
         and not (redundant and upsets and upsets.shown)
     )
+    kept = f"kept in {out}/verify.json"
+    if passed:
+        kept += ", for the README of 'bitwright ip --verified'"
+    title = "rtl" if _has_adder_graphs(known, planned) else "rtl_folded"
+    show(result, as_json, engines_table(known.name, {title: engine}, caught, found), kept)
+    end(passed)
+
+
+def _note_many_cycles(cycles: int) -> None:
+    """Tell that a simulation is long before it begins."""
+    if cycles >= _MANY_CYCLES:
+        typer.echo(
+            f"note: {cycles / 1e6:,.0f} million cycles to simulate, which may take minutes; "
+            "fewer --vectors are quicker",
+            err=True,
+        )
+
+
+def _has_adder_graphs(graph: "Graph", plan: "Plan") -> bool:
+    """Whether a product is unrolled; folded ones have multipliers instead."""
+    from bitwright.models.graph import Conv2d, Dense, Unrolled
+
+    products = [node.name for node in graph.nodes if isinstance(node.op, Dense | Conv2d)]
+    return any(isinstance(plan.engines[name], Unrolled) for name in products)

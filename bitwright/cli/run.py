@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bitwright.cli.common import end, given_plan, labels_of, show
+from bitwright.cli.common import check_files, end, given_plan, labels_of, show
 from bitwright.cli.options import (
     ClockOption,
     DataOption,
@@ -77,6 +77,8 @@ def run(
       bitwright run net.py:make -w net.pt --input-shape 64 --data test.npz -o out/net
       bitwright run --from out/explore/digits/study.db --point 81
     """
+    if model and not model.lower().endswith(".onnx"):
+        check_files(model, weights, data)
     from bitwright import flow
     from bitwright.inputs import load_rows, parse_shape
     from bitwright.models.lower import load_model

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import pickle
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,9 @@ import torch
 from torch import nn
 
 from bitwright.models.errors import InputError, StorageError
+
+# What Brevitas saves only once it has collected statistics of an activation.
+_ACTIVATION_SCALE = re.compile(r"act_quant\..*scaling_impl\.value$")
 
 
 def load_model(
@@ -106,11 +110,15 @@ def _load_weights(model: nn.Module, path: Path, source: str) -> None:
         raise InputError(
             f"weights {path} are of another model than {source} makes: {' '.join(shapes)}"
         ) from None
-    if missing or unexpected:
+    if missing and not unexpected and all(_ACTIVATION_SCALE.search(key) for key in missing):
         raise InputError(
-            f"weights {path} are of another model than {source} makes: "
-            f"missing {_some(missing)}; unexpected {_some(unexpected)}"
+            f"weights {path} lack {_some(missing)}: the activations were never calibrated: run "
+            "some batches in train mode, then save"
         )
+    if missing or unexpected:
+        kinds = {"missing": missing, "unexpected": unexpected}
+        told = "; ".join(f"{kind} {_some(keys)}" for kind, keys in kinds.items() if keys)
+        raise InputError(f"weights {path} are of another model than {source} makes: {told}")
 
 
 @contextmanager
@@ -123,7 +131,7 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def _some(keys: list[str]) -> str:
-    shown = ", ".join(keys[:3]) or "nothing"
+    shown = ", ".join(keys[:3])
     return f"{shown} and {len(keys) - 3} more" if len(keys) > 3 else shown
 
 

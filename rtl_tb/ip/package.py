@@ -92,7 +92,8 @@ def write_ip(
         if about.verified is not None and about.verified.design != design.digest():
             raise InputError(
                 f"what was verified is another design ({about.verified.design[:12]}, not "
-                f"{design.digest()[:12]}): verify the one of this graph and plan"
+                f"{design.digest()[:12]}): did you forget --plan? Or verify the one of this graph "
+                "and plan"
             )
         name = ip_name(design)
         library = resources.files("bitwright.rtl_tb") / "lib" / f"{REGISTERS}.sv"
