@@ -116,7 +116,9 @@ def test_lower_tells_of_a_float_bias_that_makes_the_outputs_wide(
         monkeypatch.setattr(sys, "argv", ["bitwright", *words])
         with pytest.raises(SystemExit, match="0"):
             cli.main()
-        assert ("bias_quant=Int8Bias on that layer saves them" in capsys.readouterr().err) == told
+        err = capsys.readouterr().err
+        assert ("bias_quant=Int8Bias on that layer saves them" in err) == told
+        assert ("(weights become 12 bits instead of 3)" in err) == told
         assert (load(out).output.type.width > 16) == told
 
 

@@ -350,6 +350,31 @@ def test_refused_by_name(case: str) -> None:
     assert "\n" not in str(error.value)
 
 
+class Remembering(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.rnn = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rnn(x)[0]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (nn.LSTM(4, 3), r"rnn \(LSTM\) is recurrent, not supported"),
+        (nn.GRU(4, 3), r"rnn \(GRU\) is recurrent, not supported"),
+        (qnn.QuantLSTM(4, 3), r"rnn \(QuantLSTM\) is recurrent, not supported"),
+        (nn.MultiheadAttention(4, 1), r"rnn \(MultiheadAttention\) is attention, not supported"),
+    ],
+)
+def test_recurrent_layers_and_attention_are_refused_before_torch_fails(
+    layer: nn.Module, told: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=told):
+        lower(Remembering(layer), 4)
+
+
 def test_ternary_weights_are_integers_too() -> None:
     lowered = lower(
         net(inp=act(), fc=linear(weight_quant=SignedTernaryWeightPerTensorConst)).eval(), 4

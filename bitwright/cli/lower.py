@@ -142,8 +142,16 @@ def _note_wide_outputs(lowered: "Lowered") -> None:
         return
     least = min(abs(int(m)) for m in last.multiplier if m)
     if least.bit_length() > _MANY_BITS:
+        from bitwright.models.graph import Dense, weight_width
+
+        more = least.bit_length() - 1
+        op = next((node.op for node in lowered.graph.nodes if node.name == name), None)
+        widened = ""
+        if isinstance(op, Dense):
+            width = weight_width(op.weights)
+            widened = f" (weights become {width} bits instead of {width - more})"
         typer.echo(
-            f"note: {name} has {least.bit_length() - 1} bits below those of its sums, for a bias "
-            "that is no multiple of their scale: bias_quant=Int8Bias on that layer saves them",
+            f"note: {name} has {more} bits below those of its sums{widened}, for a bias that is "
+            "no multiple of their scale: bias_quant=Int8Bias on that layer saves them",
             err=True,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from brevitas import nn as qnn
 from brevitas.nn.mixin.base import QuantLayerMixin
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
@@ -20,6 +21,8 @@ from bitwright.models.errors import InputError, UnsupportedError
 from bitwright.models.layers.bottleneck import BitwiseBottleneck
 
 _ROWS = 3
+_RECURRENT = (nn.RNNBase, nn.RNNCellBase, qnn.QuantRNN, qnn.QuantLSTM)
+_ATTENTION = (nn.MultiheadAttention, qnn.QuantMultiheadAttention)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,13 @@ def trace_calls(model: nn.Module) -> fx.Graph:
             raise UnsupportedError(f"{name} is {tensor.dtype}: call model.float() first")
         if tensor.device.type != "cpu":
             raise UnsupportedError(f"{name} is on {tensor.device}: call model.cpu() first")
-    for path, _ in model.named_modules():
+    for path, module in model.named_modules():
+        for kinds, what in ((_RECURRENT, "recurrent"), (_ATTENTION, "attention")):
+            if isinstance(module, kinds):
+                raise UnsupportedError(
+                    f"{path or 'the model'} ({type(module).__name__}) is {what}, not supported: "
+                    "only feed-forward networks can be lowered"
+                )
         if path and not all(path.split(".")):
             raise UnsupportedError(
                 f"a layer's path is {path!r}, in which torch cannot find it again: name layers "
