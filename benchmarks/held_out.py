@@ -62,7 +62,7 @@ CYCLE_COLUMNS = (
 DRAWS = {1: 16}
 """Seeds of `python -m benchmarks.drawn`, and how many networks each gave."""
 VECTORS = 24
-TARGETS: tuple[Target, ...] = ("xc7", "ecp5", "ice40", "gowin")
+TARGETS: tuple[Target, ...] = ("xc7", "ecp5", "ice40", "gowin", "xcup")
 LARGE = ("digits_w8a6", "digits_float", "jets_w6", "jets_w8", "mlp_jets", "mlp_large")
 """Measured last, and on the first two targets only: together they take an hour of a core each."""
 
