@@ -38,7 +38,7 @@ FOLDER = Path("out/bench/search")
 RESULT = Path("docs/results/search.json")
 SPACES = {name: Path(f"benchmarks/spaces/{name}.toml") for name in ("unsw", "mnist14", "jsc")}
 UNIFORM_FINALISTS = 2
-MOST_LUT = 8000
+MOST_LUT = 11000
 """Of uniform networks that are trained in full and measured. Larger ones, of more bits for little
 accuracy, would flatter the search, and take Yosys an hour."""
 LIMIT = 0.6

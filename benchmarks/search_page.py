@@ -38,7 +38,7 @@ def table(name: str, made: Mapping[str, Any]) -> str:
     """At the accuracy of each uniform network, the cheapest found one."""
     lines = [
         f"**{TITLES[name]}**: {made['networks']} networks, {made['finals']} of them trained in "
-        f"full, {made['evaluation_seconds'] / 60:.0f} minutes of evaluations on a loaded machine.",
+        f"full, {made['evaluation_seconds'] / 60:.0f} min of evaluations on a loaded machine.",
         "",
         "| uniform | held out | test | LUT | found | held out | test | LUT | LUT ratio |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
