@@ -77,7 +77,7 @@ def run(
       bitwright run net.py:make -w net.pt --input-shape 64 --data test.npz -o out/net
       bitwright run --from out/explore/digits/study.db --point 81
     """
-    if model and not model.lower().endswith(".onnx"):
+    if model and not (demo or study or model.lower().endswith(".onnx")):
         check_files(model, weights, data)
     from bitwright import flow
     from bitwright.inputs import load_rows, parse_shape
