@@ -29,6 +29,7 @@ from bitwright.controls import mistakes
 from bitwright.cost_model import estimate, make_plan
 from bitwright.inputs import affordable, random_vectors
 from bitwright.models.data_files import FOLDER_VARIABLE, load_dataset
+from bitwright.models.files import replace_file
 from bitwright.models.graph import Conv2d, Dense, IntArray, decode, evaluate, quantise, stored_bits
 from bitwright.models.lower import Lowered, compare, lower
 from bitwright.models.recipes import read_recipe
@@ -219,9 +220,7 @@ def main() -> None:
 
 def _store(rows: list[Network | Row]) -> None:
     """All that is known so far, whole or not at all."""
-    fresh = FILE.with_suffix(".new")
-    fresh.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    fresh.replace(FILE)
+    replace_file(FILE, json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
 
 if __name__ == "__main__":

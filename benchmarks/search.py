@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks import search_page
 from bitwright.cost_model import measure
 from bitwright.models.data_files import load_dataset
-from bitwright.models.files import replace_file
+from bitwright.models.files import replace_file, replaced_file
 from bitwright.models.graph import load, load_plan
 from bitwright.rtl_tb import emit
 from bitwright.search.candidate import Candidate, Task
@@ -56,10 +56,8 @@ def pooled_mnist(file: Path) -> None:
     for part in ("x_train", "x_test"):
         x = getattr(data, part).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
         parts[part] = (np.floor(x * 256) / 256).astype(np.float32)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f"part-{file.name}")
-    np.savez_compressed(fresh, **parts)
-    fresh.replace(file)
+    with replaced_file(file) as fresh:
+        np.savez_compressed(fresh, **parts)
 
 
 def records(space: Space, folder: Path, kind: str) -> list[Record]:

@@ -23,6 +23,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.held_out import DRAWS, TARGETS, cycle_rows, networks
 from benchmarks.held_out import drawn as drawn_networks
+from benchmarks.page import into_page
 from bitwright.cost_model import Cost, Estimate, estimate
 from bitwright.cost_model.cost import total
 from bitwright.cost_model.rows import DATA, read_clocks, read_rows
@@ -32,7 +33,6 @@ from bitwright.models.graph import Dense, Graph, Plan, Target, Unrolled, decode
 
 JSON, CSV = DATA / "validation.json", DATA / "validation.csv"
 PICTURE, PAGE = Path("docs/results/validation.png"), Path("docs/cost_model.md")
-MARKS = "<!-- python -m benchmarks.validate writes from here -->\n", "<!-- to here -->\n"
 ROWS = {
     "lut": "LUT, solved", "lut_by_formulas": "LUT, formulas alone", "ff": "FF", "dsp": "DSP",
     "bram": "BRAM", "clock": "routed clock", "lut_by_bit_operations": "LUT, bit operations",
@@ -274,12 +274,6 @@ def page(content: Mapping[str, Any], targets: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _into_page(text: str) -> None:
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    replace_file(PAGE, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
-
-
 def main() -> None:
     """Estimate, compare, print and write."""
     found = cases()
@@ -310,7 +304,7 @@ def main() -> None:
         "drawn": drawn,
     }
     replace_file(JSON, json.dumps(content, indent=1) + "\n")
-    _into_page(page(content, targets))
+    into_page(PAGE, "python -m benchmarks.validate", page(content, targets))
     text = io.StringIO()
     rows = sorted(
         (row(case) for case in found), key=lambda r: (str(r["target"]), str(r["network"]))

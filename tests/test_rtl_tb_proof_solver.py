@@ -176,3 +176,11 @@ def test_what_is_too_large_is_said_to_be_simulated_only(tmp_path: Path) -> None:
     design = emit(graph, Plan({"steps": Unrolled(1)}), tmp_path / "rtl")
     proof = known(graph, design)["steps"]
     assert proof.status == "simulated" and "too large: 6,000 terms" in proof.told
+
+
+def test_a_bench_that_asserts_nothing_proves_nothing() -> None:
+    empty = "module bench (input clk_i, input d); reg q; always @(posedge clk_i) q <= d;"
+    with pytest.raises(ToolError, match="bench has no assertion"):
+        checker.check({"bench.sv": f"{empty} endmodule\n"}, "bench")
+    says = "always @* assert (d || !d); endmodule\n"
+    assert checker.check({"bench.sv": f"{empty} {says}"}, "bench").status == "proven"

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from bitwright.models.files import replace_file
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "results" / "trust"
 SUMMARY = ROOT / "docs" / "results" / "trust.json"
@@ -64,7 +66,7 @@ def forget(campaign: str, row: Mapping[str, str], folder: Path = FOLDER) -> None
 def _write(campaign: str, columns: Sequence[str], known: Sequence[Row], folder: Path) -> None:
     lines = [",".join(columns)]
     lines += [",".join(_cell(one.get(name, "")) for name in columns) for one in known]
-    _replace(folder / f"{campaign}.csv", "\n".join(lines) + "\n")
+    replace_file(folder / f"{campaign}.csv", "\n".join(lines) + "\n")
     if folder == FOLDER:
         summarise()
 
@@ -77,7 +79,7 @@ def summarise(folder: Path = FOLDER, summary: Path = SUMMARY) -> None:
             tree[campaign] = {
                 name: sum(int(row[column]) for row in known) for name, column in sums.items()
             }
-    _replace(summary, json.dumps(tree, indent=1) + "\n")
+    replace_file(summary, json.dumps(tree, indent=1) + "\n")
 
 
 @cache
@@ -93,15 +95,6 @@ def commit() -> str:
 
 def _cell(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
-
-
-def _replace(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}-", delete=False
-    ) as file:
-        file.write(text)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
 
 
 @contextmanager

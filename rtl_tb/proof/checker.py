@@ -106,7 +106,8 @@ def check(
     to search. seconds: of ABC.
 
     Raises:
-        ToolError: pyosys is missing, or refuses the text (its last lines are in the message).
+        ToolError: pyosys is missing, or refuses the text (its last lines are in the message), or
+            the text asserts nothing.
     """
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bitwright-proof-") as name:
@@ -138,6 +139,8 @@ def _circuit(
     run([sys.executable, "-c", _YOSYS], cwd=folder, timeout_s=600)
     tree = json.loads((folder / "names.json").read_text())
     names = tuple(_readable(path) for path in tree["asserts"])
+    if not names:  # or it would be proven, whatever it says
+        raise ToolError(f"bench {top} has no assertion: nothing can be proven with it")
     circuit = folder / "circuit.aig"
     header = circuit.read_bytes()[:200].split(b"\n", 1)[0].split()  # aig M I L O A B C
     return Circuit(circuit, names, int(header[3]))
