@@ -4,9 +4,10 @@
   parameters that it has there.
 - Other modules of fixed latency agree with the specification in every cycle, for all inputs, all
   times and all pauses.
-- Folded products and pools, and the whole design from its input to its output, are queues of
-  tensors. Small ones are proven for all times; else all tensors and all pauses are tried for so
-  many cycles, or all tensors at full rate.
+- Folded products, pools, and constants of channels from a memory are proven by their parts
+  (`parts`), whatever their size. Where that cannot be, and for the whole design from its input to
+  its output, they are queues of tensors. Small ones are proven for all times; else all tensors and
+  all pauses are tried for so many cycles, or all tensors at full rate.
 
 What is too large, or not decided in time, is said to be only simulated.
 """
@@ -42,7 +43,11 @@ from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.proof import checker
 from bitwright.rtl_tb.proof.benches import TOP, Line, Queue, harness, lockstep, queue
+from bitwright.rtl_tb.proof.cells import lemma
 from bitwright.rtl_tb.proof.linear import Proof, prove_linear
+from bitwright.rtl_tb.proof.netlist import read
+from bitwright.rtl_tb.proof.parts import parts
+from bitwright.rtl_tb.proof.reading import ProofError
 from bitwright.rtl_tb.proof.specification import terms
 
 Status = Literal["proven", "bounded", "refuted", "simulated"]
@@ -104,6 +109,7 @@ class _Prover:
         self.plan = design.plan
         self.steps: dict[str, tuple[Block, Step]] = {}
         self.rounders: dict[str, checker.Verdict] = {}
+        self.lemmas: dict[tuple[str, tuple[tuple[str, int], ...]], checker.Verdict] = {}
         if self.plan is not None and is_streamed(graph, self.plan):
             for block in sized(graph, self.plan).blocks:
                 for step in block.steps:
@@ -132,6 +138,8 @@ class _Prover:
         if node.name in self.linear and "bw_plain_" not in self.texts[module]:
             return self._rounded(blank, node, self.linear[node.name])
         block, step = self.steps.get(node.name, (None, None))
+        if step is not None and (found := self._parts(blank, node, step)) is not None:
+            return found
         if block is not None and step is not None and sweeps(node, block):
             unit = _swept(self.graph, self.plan, block, step, module)
             cycles = _tensor_cycles(unit, block)
@@ -142,6 +150,33 @@ class _Prover:
             return replace(blank, told=f"too large: {size:,} terms")
         verdict = self._check(lockstep(line), line.module)
         return _judged(blank, verdict)
+
+    def _parts(self, blank: NodeProof, node: Node, step: Step) -> NodeProof | None:
+        """A module of instances by what is known of them; None for one that is of another kind."""
+        texts = {name: text for name, text in self.texts.items()
+                 if name == blank.module or name.startswith(f"{blank.module}_")}  # fmt: skip
+        source = self.graph.values[node.inputs[0]]
+        try:
+            found = parts(node, source, step.takes, step.makes, read(texts), blank.module)
+        except ProofError as error:
+            return replace(blank, status="refuted", told=str(error))
+        if found is None:
+            return None
+        cells = dict.fromkeys((cell, tuple(sorted(given.items()))) for cell, given in found.cells)
+        for cell, given in cells:
+            verdict = self._lemma(cell, given)
+            if verdict.status != "proven":
+                return _judged(replace(blank, told=f"{cell} with these parameters: "), verdict)
+        told = f"by parts, for all times: {', '.join(sorted({cell for cell, _ in cells}))}"
+        if found.words:
+            told += f"; {found.words:,} words of memory compared"
+        return replace(blank, status="proven", told=told)
+
+    def _lemma(self, cell: str, given: tuple[tuple[str, int], ...]) -> checker.Verdict:
+        """What is known of a cell with the parameters that it has here."""
+        if (cell, given) not in self.lemmas:
+            self.lemmas[cell, given] = lemma(cell, dict(given), max(self.seconds, 60))
+        return self.lemmas[cell, given]
 
     def whole(self) -> NodeProof:
         """What is known of the design from its input to its output."""
