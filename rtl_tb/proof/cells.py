@@ -82,6 +82,17 @@ BENCHES: tuple[CellBench, ...] = (
          "StrideColumns": 2, "Top": 1, "Left": 1, "OutRows": 5, "OutColumns": 5, "RingRows": 5,
          "Passes": 4, "Groups": 2}), inside=True),
     CellBench("fv_registers", ("bw_registers",), _all({"LoadBeats": 2}, {"LoadBeats": 0})),
+    CellBench(
+        "fv_fifo_inside",
+        ("bw_fifo",),
+        _all(*({"Depth": n} for n in (2, 5, 37))),
+        inside=True,
+    ),
+    CellBench("fv_upsize_inside", ("bw_upsize",), _all({"Ratio": 1}, {"Ratio": 7}), inside=True),
+    CellBench(
+        "fv_downsize_inside", ("bw_downsize",), _all({"Ratio": 1}, {"Ratio": 7}), inside=True
+    ),
+    CellBench("fv_frame", ("bw_frame",), _all({"Beats": 1}, {"Beats": 100})),
     CellBench("fv_delay", ("bw_delay",), _all({"Stages": 1}, {"Stages": 3}), history=2),
     # What counts and keeps.
     CellBench("fv_counters", ("bw_loop", "bw_frame", "bw_step"), _all(
@@ -99,9 +110,11 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_matvec", ("bw_matvec",), _all(
         {}, {"InSigned": 1, "Lanes": 2}, {"WeightWidth": 1, "Lanes": 2},
         {"WeightWidth": 1, "InWidth": 1, "Binary": 1, "Terms": 4},
-        {"WeightWidth": 1, "Inverted": 1, "InSigned": 1}, {"Cuts": 1}, {"Terms": 3, "Cuts": 3}), history=4),
+        {"WeightWidth": 1, "Inverted": 1, "InSigned": 1}, {"Cuts": 1}, {"Terms": 3, "Cuts": 3}),
+        history=4),
     CellBench("fv_pool", ("bw_pool",), _all(
-        {}, {"InSigned": 1, "InWidth": 3}, {"Max": 0, "Lanes": 2}, {"Max": 0, "InSigned": 1}), history=3),
+        {}, {"InSigned": 1, "InWidth": 3}, {"Max": 0, "Lanes": 2}, {"Max": 0, "InSigned": 1}),
+        history=3),
     CellBench("fv_threshold", ("bw_threshold", "bw_plain_threshold"), _all(
         {"Thresholds": _LEVELS, "Base": "3'd1"}, {"Thresholds": _LEVELS, "Base": "3'd4"},
         {"Thresholds": _LEVELS, "Base": "3'd4", "Falling": 1},
@@ -123,14 +136,16 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_threshold_stream", ("bw_threshold_stream",), _all(
         {}, {"Lanes": 2, "Steps": 3, "InSigned": 0}, {"Levels": 3, "Steps": 1}), history=4),
     CellBench("fv_requantize_stream", ("bw_requantize_stream",), _all(
-        {}, {"HalfEven": 1}, {"OutSigned": 0, "Lanes": 2}, {"InSigned": 0, "Narrow": 1}), history=5),
+        {}, {"HalfEven": 1}, {"OutSigned": 0, "Lanes": 2}, {"InSigned": 0, "Narrow": 1}),
+        history=5),
     CellBench("fv_lookup_stream", ("bw_lookup_stream",), _all(
         {}, {"Steps": 1}, {"Steps": 3, "Lanes": 2}), history=4),
 )  # fmt: skip
 
 
-_QUICK = ("bw_pipe",)
-_NAMES: Mapping[tuple[str, str], str] = {}
+_BEHIND_RESET = ("fv_pipe", "fv_frame")
+_AS_USED = (*_BEHIND_RESET, "fv_repeat", "fv_lines")
+"""Benches that are tried with the parameters of a design, though some sizes may be too large."""
 
 
 def cells() -> list[str]:
@@ -162,9 +177,11 @@ def check(
     """
     texts = _texts(bench, replaced or {})
     bound = bench.cycles if cycles is None else cycles
+    top = bench.cells[0] if bench.inside else bench.bench
     return checker.check(
-        texts, bench.cells[0] if bench.inside else bench.bench, parameters, bound=bound,
-        seconds=seconds, behind_reset=bench.inside, history=_history(bench, parameters),
+        texts, top, parameters, bound=bound, seconds=seconds,
+        behind_reset=bench.inside or bench.bench in _BEHIND_RESET,
+        history=_history(bench, parameters),
     )  # fmt: skip
 
 
@@ -178,10 +195,12 @@ def lemma(cell: str, parameters: Parameters, seconds: float = 60.0) -> checker.V
 
     The bench is one that no size is too large for. Raises ToolError; KeyError where no bench is.
     """
-    bench = next(one for one in BENCHES
-                 if one.cells[0] == cell and (one.inside or one.history or cell in _QUICK))  # fmt: skip
-    return check(bench, {_NAMES.get((cell, name), name): value
-                         for name, value in parameters.items()}, seconds=seconds)  # fmt: skip
+    bench = next(
+        one
+        for one in BENCHES
+        if one.cells[0] == cell and (one.inside or one.history or one.bench in _AS_USED)
+    )
+    return check(bench, parameters, seconds=seconds)
 
 
 def _texts(bench: CellBench, replaced: Mapping[str, str]) -> dict[str, str]:

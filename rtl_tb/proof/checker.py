@@ -36,7 +36,7 @@ METHODS: Mapping[Method, str] = {
 }
 
 _SCRIPT = """\
-read_verilog -sv -formal {files}
+read_verilog -sv -formal -noautowire {files}
 {parameters}hierarchy -check -top {top}
 proc
 flatten
@@ -108,8 +108,8 @@ def check(
     """Decide the assertions of module `top`.
 
     texts: SystemVerilog by the name of its file. bound: 0 to prove for all times, else the cycles
-    to search. seconds: of ABC. behind_reset: the first cycle is a reset, and the proof begins behind it,
-    where registers with a reset have a value: so signal correspondence finds which are equal.
+    to search. seconds: of ABC. behind_reset: the first cycle is a reset, and the proof begins
+    behind it, where registers with a reset have a value: so signal correspondence finds equal ones.
     history: where assertions are about the last cycles only and nothing has an initial value but
     what counts them, so many cycles from any state are all there is, and no size is too large.
 

@@ -7,7 +7,7 @@ them is proven elsewhere, for the parameters that they have here.
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,11 @@ import numpy.typing as npt
 
 from bitwright.rtl_tb.proof.reading import ProofError
 from bitwright.rtl_tb.tools import run
+
+
+class UnreadError(ProofError):
+    """A module that is not understood, and may be right."""
+
 
 Bit = int | str
 """A net by its number, or a constant: 0, 1 or x."""
@@ -35,6 +40,12 @@ write_json netlist.json
 """
 _YOSYS = "from pyosys import libyosys\nlibyosys.run_pass('script read.ys', libyosys.Design())\n"
 _MOST_WORDS = 1 << 20
+
+# 0, 1 and 2, which is undefined.
+_NOT = np.array([1, 0, 2], np.uint8)
+_AND = np.array([[0, 0, 0], [0, 1, 2], [0, 2, 2]], np.uint8)
+_OR = np.array([[0, 1, 2], [1, 1, 1], [2, 1, 2]], np.uint8)
+_SAME = np.array([[1, 0, 2], [0, 1, 2], [2, 2, 2]], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +73,10 @@ class Netlist:
         return [one for one in self.instances if one.cell == cell]
 
     def only(self, cell: str) -> Instance:
-        """The one instance of a cell. Raises ProofError."""
+        """The one instance of a cell. Raises UnreadError."""
         found = self.every(cell)
         if len(found) != 1:
-            raise ProofError(f"{self.name} has {len(found)} instances of {cell}")
+            raise UnreadError(f"{self.name} has {len(found)} instances of {cell}")
         return found[0]
 
 
@@ -87,7 +98,7 @@ def _netlist(name: str, tree: Mapping[str, Any]) -> Netlist:
     for port, found in tree["ports"].items():
         ports[found["direction"]][port] = tuple(found["bits"])
     if ports["inout"]:
-        raise ProofError(f"{name} has ports of both directions")
+        raise UnreadError(f"{name} has ports of both directions")
     instances, logic = [], []
     for cell, found in tree["cells"].items():
         if found["type"].startswith("$"):
@@ -105,7 +116,7 @@ def _number(value: str | int) -> int:
         return value
     if set(value) <= {"0", "1"}:
         return int(value, 2)
-    raise ProofError(f"a parameter is {value}")
+    raise UnreadError(f"a parameter is {value}")
 
 
 def contents(memory: Netlist, writable: bool = False) -> list[int | None]:
@@ -113,7 +124,7 @@ def contents(memory: Netlist, writable: bool = False) -> list[int | None]:
 
     The module is played with every address there is. It has to give the word one cycle after its
     address. writable: it has a port to write, and what it holds in the beginning is meant.
-    Raises ProofError.
+    Raises UnreadError.
     """
     return _Played(memory, writable).words()
 
@@ -131,13 +142,13 @@ class _Played:
             outputs = {"$mem_v2": "RD_DATA", "$dff": "Q"}.get(cell["type"], "Y")
             for i, bit in enumerate(cell["connections"].get(outputs, ())):
                 if bit in self.drivers:
-                    raise ProofError(f"a net of {memory.name} is driven twice")
+                    raise UnreadError(f"a net of {memory.name} is driven twice")
                 self.drivers[bit] = cell, outputs, i
         if memory.instances:
-            raise ProofError(f"{memory.name} has instances")
+            raise UnreadError(f"{memory.name} has instances")
         address = memory.inputs["address_i"]
         if len(address) > _MOST_WORDS.bit_length() - 1:
-            raise ProofError(f"{memory.name} has {len(address)} bits of address")
+            raise UnreadError(f"{memory.name} has {len(address)} bits of address")
         self.count = 1 << len(address)
         every = np.arange(self.count)
         self.nets: dict[Bit, tuple[npt.NDArray[np.uint8], int | None]] = {
@@ -148,7 +159,7 @@ class _Played:
     def words(self) -> list[int | None]:
         made = [self._net(bit) for bit in self.memory.outputs["data_o"]]
         if any(age not in (None, 1) for _, age in made):
-            raise ProofError(f"{self.memory.name} does not answer one cycle after the address")
+            raise UnreadError(f"{self.memory.name} does not answer one cycle after the address")
         words: list[int | None] = [0] * self.count
         undefined = np.zeros(self.count, bool)
         for i, (values, _) in enumerate(made):
@@ -164,7 +175,7 @@ class _Played:
             return np.full(self.count, {"0": 0, "1": 1}.get(bit, 2), np.uint8), None
         if bit not in self.nets:
             if bit not in self.drivers:
-                raise ProofError(f"{self.memory.name} reads a net that nothing in it drives")
+                raise UnreadError(f"{self.memory.name} reads a net that nothing in it drives")
             cell, _, i = self.drivers[bit]
             values, age = self._cell(cell)
             self.nets[bit] = values[i], age
@@ -176,7 +187,7 @@ class _Played:
         found = [[self._net(bit) for bit in cell["connections"][port]] for port in ports]
         ages = {age for port in found for _, age in port if age is not None}
         if len(ages) > 1:
-            raise ProofError(f"{self.memory.name} mixes values of different cycles")
+            raise UnreadError(f"{self.memory.name} mixes values of different cycles")
         return [[values for values, _ in port] for port in found], next(iter(ages), None)
 
     def _cell(self, cell: Mapping[str, Any]) -> tuple[list[npt.NDArray[np.uint8]], int | None]:
@@ -195,16 +206,24 @@ class _Played:
             case "$eq":
                 (a, b), age = self._read(cell, "A", "B")
                 width = max(len(a), len(b))
-                zero = np.zeros(self.count, np.uint8)
+                zeros = [np.zeros(self.count, np.uint8)] * width
                 same = np.ones(self.count, np.uint8)
-                for x, y in zip(_wide(a, width, zero), _wide(b, width, zero), strict=True):
-                    same = np.where((x == 2) | (y == 2), 2, same & (x == y)).astype(np.uint8)
+                for x, y in zip([*a, *zeros][:width], [*b, *zeros][:width], strict=True):
+                    same = _AND[same, _SAME[x, y]]
                 return [same], age
+            case "$not":
+                (a,), age = self._read(cell, "A")
+                return [_NOT[x] for x in a], age
+            case "$and" | "$or":
+                (a, b), age = self._read(cell, "A", "B")
+                table = _AND if cell["type"] == "$and" else _OR
+                return [table[x, y] for x, y in zip(a, b, strict=True)], age
             case "$logic_not":
                 (a,), age = self._read(cell, "A")
-                any_one = np.any(np.array(a) == 1, axis=0)
-                unknown = np.any(np.array(a) == 2, axis=0) & ~any_one
-                return [np.where(unknown, 2, ~any_one).astype(np.uint8)], age
+                some = np.zeros(self.count, np.uint8)
+                for x in a:
+                    some = _OR[some, x]
+                return [_NOT[some]], age
             case "$mux" | "$pmux":
                 (a, b, s), age = self._read(cell, "A", "B", "S")
                 made = a
@@ -213,22 +232,22 @@ class _Played:
                     made = [np.where(select == 1, y, np.where(select == 2, 2, x)).astype(np.uint8)
                             for x, y in zip(made, part, strict=True)]  # fmt: skip
                 if np.any(np.sum(np.array(s) == 1, axis=0) > 1):
-                    raise ProofError(f"{self.memory.name} chooses two words at once")
+                    raise UnreadError(f"{self.memory.name} chooses two words at once")
                 return made, age
             case kind:
-                raise ProofError(f"{self.memory.name} has a {kind}, which is not read")
+                raise UnreadError(f"{self.memory.name} has a {kind}, which is not read")
 
     def _memory(self, cell: Mapping[str, Any]) -> tuple[list[npt.NDArray[np.uint8]], int | None]:
-        given = {key: value for key, value in cell["parameters"].items()}
+        given = cell["parameters"]
         ports, writes = int(given["RD_PORTS"], 2), int(given["WR_PORTS"], 2)
         width, size, offset = (int(given[key], 2) for key in ("WIDTH", "SIZE", "OFFSET"))
         if ports != 1 or offset or writes > self.writable:
-            raise ProofError(f"{self.memory.name} has other ports than it should")
+            raise UnreadError(f"{self.memory.name} has other ports than it should")
         if set(cell["connections"]["RD_EN"]) != {"1"}:
-            raise ProofError(f"{self.memory.name} does not read in every cycle")
+            raise UnreadError(f"{self.memory.name} does not read in every cycle")
         (address,), age = self._read(cell, "RD_ADDR")
         if any((bits == 2).any() for bits in address):
-            raise ProofError(f"{self.memory.name} reads at an undefined address")
+            raise UnreadError(f"{self.memory.name} reads at an undefined address")
         at = sum((bits.astype(np.int64) << i for i, bits in enumerate(address)),
                  np.zeros(self.count, np.int64))  # fmt: skip
         bits = np.frombuffer(given["INIT"].encode(), np.uint8)[::-1].reshape(size, width)
@@ -242,11 +261,4 @@ class _Played:
 
     def _clocked(self, clock: Sequence[Bit], polarity: str | int) -> None:
         if tuple(clock) != self.memory.inputs["clk_i"] or int(str(polarity), 2) != 1:
-            raise ProofError(f"{self.memory.name} has another clock")
-
-
-def _wide(
-    bits: list[npt.NDArray[np.uint8]], width: int, zero: npt.NDArray[np.uint8]
-) -> Iterator[npt.NDArray[np.uint8]]:
-    yield from bits
-    yield from (zero for _ in range(width - len(bits)))
+            raise UnreadError(f"{self.memory.name} has another clock")

@@ -10,8 +10,8 @@ parameters that they have here, which `cells.lemma` proves:
 - bw_matvec becomes the bias, or what it was, and the sum of the products of the access; it gives
   the sum after the last access. bw_pool likewise. Constants come from memories that answer a cycle
   after the address, as the window does.
-- bw_threshold_stream, bw_requantize_stream and bw_lookup_stream compute a beat with the constants at
-  the address of the beat's step.
+- bw_threshold_stream, bw_requantize_stream and bw_lookup_stream compute a beat with the constants
+  at the address of the beat's step.
 
 Together: each pass gives one beat, which is what the graph says of its outputs at its position.
 """
@@ -36,7 +36,7 @@ from bitwright.models.graph import (
     decode,
     weight_width,
 )
-from bitwright.rtl_tb.proof.netlist import Bits, Instance, Netlist, contents
+from bitwright.rtl_tb.proof.netlist import Bits, Instance, Netlist, UnreadError, contents
 from bitwright.rtl_tb.proof.reading import ProofError
 
 Cell = tuple[str, Mapping[str, int]]
@@ -57,7 +57,7 @@ def parts(
     """The parts of a module that is nothing but instances, or None where it is of another kind.
 
     takes, makes: elements of a beat. netlists: of the module and its memories.
-    Raises ProofError where it is not what the graph says.
+    Raises ProofError where it is not what the graph says, UnreadError where it is not understood.
     """
     net, op = netlists[module], node.op
     if net.logic:
@@ -90,6 +90,7 @@ def _window(
     }  # fmt: skip
     _parameters(window, wanted, free=("RingRows",))
     accesses = seen.taps * words // groups
+    _wide(net, "data_i", net.inputs["data_i"], width)
     _connected(window, _clocked(net) | {
         "data_i": net.inputs["data_i"], "valid_i": net.inputs["valid_i"],
         "room_i": net.inputs["room_i"], "ready_o": net.outputs["ready_o"],
@@ -99,8 +100,7 @@ def _window(
     for port in ("valid_o", "first_o", "last_o", "inside_o", "issue_o"):
         widths[port] = 1
     for port, bits in widths.items():
-        if len(window.ports.get(port, ())) != bits:
-            raise ProofError(f"{window.name}.{port} is not {bits} bits wide")
+        _wide(net, f"{window.name}.{port}", window.ports.get(port, ()), bits)
     return accesses
 
 
@@ -143,14 +143,17 @@ def _product(
     lanes = 1 if depthwise else makes
     ordered = sorted(products, key=lambda one: _place(one.ports["data_o"], net.outputs["data_o"]))
     if len(ordered) * lanes != makes:
-        raise ProofError(f"{net.name} has {len(ordered)} instances of bw_matvec")
+        raise UnreadError(f"{net.name} has {len(ordered)} instances of bw_matvec")
     binary = {one.parameters.get("Binary", 0) for one in ordered}
     inverted = {one.parameters.get("Inverted", 0) for one in ordered}
     cuts = {one.parameters.get("Cuts", 0) for one in ordered}
     if any(len(values) > 1 for values in (binary, inverted, cuts)):
-        raise ProofError(f"{net.name} has products of different parameters")
+        raise UnreadError(f"{net.name} has products of different parameters")
     weights = sum((one.ports["weights_i"] for one in ordered), ())
     biases = sum((one.ports["bias_i"] for one in ordered), ())
+    _wide(net, "weights", weights, makes * terms * bits)
+    _wide(net, "biases", biases, makes * made.width)
+    _wide(net, "data_o", net.outputs["data_o"], makes * made.width)
     for i, one in enumerate(ordered):
         _parameters(one, {
             "Lanes": lanes, "Terms": terms, "InWidth": kind.width, "InSigned": int(kind.signed),
@@ -218,8 +221,9 @@ def _pool(net: Netlist, op: MaxPool | SumPool, node: Node, source: Value, takes:
         "valid_i": window.ports["valid_o"], "first_i": window.ports["first_o"],
         "last_i": window.ports["last_o"], "valid_o": net.outputs["valid_o"],
     })  # fmt: skip
-    lowest = tuple(bit for lane in range(takes)
-                   for bit in pool.ports["data_o"][lane * wide : lane * wide + made.width])  # fmt: skip
+    bits, lowest = pool.ports["data_o"], ()  # type: Bits, Bits
+    for lane in range(takes):
+        lowest += bits[lane * wide : lane * wide + made.width]
     if len(pool.ports["data_o"]) != takes * wide or lowest != net.outputs["data_o"]:
         raise ProofError(f"{net.name}.data_o is not what the pool gives")
     _nothing_else(net, [window, pool])
@@ -231,6 +235,8 @@ def _from_memory(
     source: Value, lanes: int,
 ) -> Parts:  # fmt: skip
     kind, made, steps = source.type, node.output.type, source.channels // lanes
+    _wide(net, "data_i", net.inputs["data_i"], lanes * kind.width)
+    _wide(net, "data_o", net.outputs["data_o"], lanes * made.width)
     shared = {"Lanes": lanes, "Steps": steps, "InWidth": kind.width, "OutWidth": made.width}
     ports = _clocked(net) | {
         "data_i": net.inputs["data_i"], "valid_i": net.inputs["valid_i"],
@@ -242,13 +248,13 @@ def _from_memory(
         _parameters(cell, shared)
         _connected(cell, ports)
         address = kind.width + (_bits(steps) if steps > 1 else 0)
-        if len(cell.ports["address_o"]) != lanes * address:
-            raise ProofError(f"{cell.name}.address_o is not {lanes * address} bits wide")
+        _wide(net, f"{cell.name}.address_o", cell.ports["address_o"], lanes * address)
+        _wide(net, f"{cell.name}.table_i", cell.ports["table_i"], lanes * made.width)
         memories, read = [], 0
         for lane in range(lanes):
             memory = _memory(net, _lane(cell.ports["table_i"], lane, lanes))
-            _connected(memory, {"clk_i": net.inputs["clk_i"],
-                                "address_i": _lane(cell.ports["address_o"], lane, lanes)})  # fmt: skip
+            at = _lane(cell.ports["address_o"], lane, lanes)
+            _connected(memory, {"clk_i": net.inputs["clk_i"], "address_i": at})
             # An entry is found by the bits of the value, the table of the step above them.
             entries = op.table.shape[1]
             wanted = [
@@ -286,15 +292,16 @@ def _from_memory(
     memory = _memory(net, cell.ports["constants_i"])
     _connected(cell, ports)
     _connected(memory, {"clk_i": net.inputs["clk_i"], "address_i": cell.ports["address_o"]})
-    if len(cell.ports["address_o"]) != _bits(steps):
-        raise ProofError(f"{cell.name}.address_o is not {_bits(steps)} bits wide")
+    _wide(net, f"{cell.name}.address_o", cell.ports["address_o"], _bits(steps))
+    each = sum(width for _, width in fields)
+    _wide(net, f"{cell.name}.constants_i", cell.ports["constants_i"], lanes * each)
     stored = []
     for step in range(steps):
-        word, at = 0, 0
+        word, place = 0, 0
         for channel in range(step * lanes, (step + 1) * lanes):
             for values, width in fields:
-                word |= (int(values[channel]) & (1 << width) - 1) << at
-                at += width
+                word |= (int(values[channel]) & (1 << width) - 1) << place
+                place += width
         stored.append(word)
     read = _compare(netlists, memory, stored)
     _nothing_else(net, [cell, memory])
@@ -329,6 +336,11 @@ def _parameters(one: Instance, wanted: Mapping[str, int], free: Sequence[str] = 
         raise ProofError(f"{one.name}: {told}")
 
 
+def _wide(net: Netlist, what: str, bits: Bits, wanted: int) -> None:
+    if len(bits) != wanted:
+        raise ProofError(f"{net.name}: {what} has {len(bits)} bits, not {wanted}")
+
+
 def _connected(one: Instance, wanted: Mapping[str, Bits]) -> None:
     for port, bits in wanted.items():
         if one.ports.get(port) != bits:
@@ -339,7 +351,7 @@ def _memory(net: Netlist, word: Bits) -> Instance:
     """The instance that gives a word, all of it and in order."""
     found = [one for one in net.instances if one.ports.get("data_o") == word]
     if len(found) != 1 or set(found[0].ports) != {"clk_i", "address_i", "data_o"}:
-        raise ProofError(f"{net.name}: what should be the word of a memory is not")
+        raise UnreadError(f"{net.name}: what should be the word of a memory is not")
     return found[0]
 
 
@@ -352,7 +364,7 @@ def _words(values: IntArray, width: int) -> list[int]:
 def _compare(netlists: Mapping[str, Netlist], memory: Instance, wanted: Sequence[int]) -> int:
     known = netlists.get(memory.cell)
     if known is None:
-        raise ProofError(f"{memory.cell} is no memory of constants")
+        raise UnreadError(f"{memory.cell} is no memory of constants")
     if len(memory.ports["address_i"]) != len(known.inputs.get("address_i", ())) or len(
         memory.ports["data_o"]
     ) != len(known.outputs.get("data_o", ())):
@@ -369,7 +381,7 @@ def _nothing_else(net: Netlist, known: Iterable[Instance]) -> None:
     """No other instance, and no net with two sources."""
     names = {one.name for one in known}
     if others := [one.name for one in net.instances if one.name not in names]:
-        raise ProofError(f"{net.name} has {others[0]}, which is not known")
+        raise UnreadError(f"{net.name} has {others[0]}, which is not known")
     sources = [bit for bits in net.inputs.values() for bit in bits]
     for one in net.instances:
         sources += [bit for port, bits in one.ports.items() if port.endswith("_o") for bit in bits]
