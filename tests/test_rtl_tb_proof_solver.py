@@ -219,6 +219,20 @@ def test_a_changed_part_is_refuted(
     assert proofs[node].status != "proven"
 
 
+@pytest.mark.parametrize(("cell", "node", "old", "new"), [
+    ("bw_matvec", "fc", "acc_q) + sum_q", "acc_q) - sum_q"),
+    ("bw_fifo", "", "reserved_d < CountWidth", "reserved_d <= CountWidth"),
+    ("bw_ram", "fc", "read_address_i]", "write_address_i]"),
+])  # fmt: skip
+def test_the_design_s_own_cells_are_what_is_proven(
+    cell: str, node: str, old: str, new: str, tmp_path: Path
+) -> None:
+    graph, plan = folded()
+    design = emit(graph, plan, tmp_path / "rtl")
+    change(design, cell, old, new)
+    assert known(graph, design, whole=not node)[node].status != "proven"
+
+
 @pytest.mark.parametrize(
     ("cell", "given", "old", "new"),
     [

@@ -28,7 +28,7 @@ from trust.mutants import Mutant, mutants
 from trust.mutation import CELLS, SEED
 from trust.networks import network
 
-RANDOM = 12
+RANDOM = 24
 """Networks of the mutation battery's seed, the first of which are taken."""
 
 _MUTANT_CYCLES = 16

@@ -190,17 +190,20 @@ def _history(bench: CellBench, parameters: Parameters) -> int:
     return bench.history and bench.history + bin(cuts).count("1") + stages
 
 
-def lemma(cell: str, parameters: Parameters, seconds: float = 60.0) -> checker.Verdict:
+def lemma(
+    cell: str, parameters: Parameters, library: Mapping[str, str], seconds: float = 60.0
+) -> checker.Verdict:
     """Decide what a bench says of a cell, with the parameters that an instance of it has.
 
-    The bench is one that no size is too large for. Raises ToolError; KeyError where no bench is.
+    library: the texts of the cells, as the design has them. The bench is one that no size is too
+    large for. Raises ToolError; KeyError where no bench is.
     """
     bench = next(
         one
         for one in BENCHES
         if one.cells[0] == cell and (one.inside or one.history or one.bench in _AS_USED)
     )
-    return check(bench, parameters, seconds=seconds)
+    return check(bench, parameters, replaced=library, seconds=seconds)
 
 
 def _texts(bench: CellBench, replaced: Mapping[str, str]) -> dict[str, str]:

@@ -90,10 +90,17 @@ class _Reader:
                 raise UnreadError(f"{top.name} has a {cell['type']} of several bits")
             self.ands[ports["Y"][0]] = ports["A"][0], ports["B"][0]
 
-    def instance(self, cell: str, **ports: Bits) -> Instance:
-        """The next instance of a cell with these connections. Raises ProofError."""
+    def instance(self, cell: str, name: str = "", **ports: Bits) -> Instance:
+        """The next instance of a cell with these connections. Raises ProofError.
+
+        name: which of several with equal ones.
+        """
         for one in self.left:
-            if one.cell == cell and all(one.ports.get(name) == b for name, b in ports.items()):
+            if (
+                one.cell == cell
+                and name in ("", one.name)
+                and all(one.ports.get(port) == bits for port, bits in ports.items())
+            ):
                 self.left.remove(one)
                 self.taken.append(one)
                 return one
@@ -194,7 +201,9 @@ class _Streamed:
                 raise ProofError(f"{one.name}.data_o has {len(data)} bits")
         rooms: set[Bit] = set()
         for name in block.feeds:
-            fifo = read.instance("bw_fifo", data_i=data, valid_i=valid, reserve_i=begin)
+            fifo = read.instance(
+                "bw_fifo", f"u_{name}_fifo", data_i=data, valid_i=valid, reserve_i=begin
+            )
             read.connected(fifo, read.clocked)
             depth = self.made.fifos[name].depth
             if fifo.parameters != {"Width": block.lanes * kind.width, "Depth": depth}:
