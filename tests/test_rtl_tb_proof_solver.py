@@ -20,6 +20,7 @@ from bitwright.models.graph import (
     Requantize,
     Threshold,
     Unrolled,
+    widen_for_loading,
 )
 from bitwright.rtl_tb import Design, emit
 from bitwright.rtl_tb.proof import NodeProof, cells, checker, prove
@@ -217,6 +218,39 @@ def test_a_changed_part_is_refuted(
     if why:
         assert proofs[node].status == "refuted" and why in proofs[node].told
     assert proofs[node].status != "proven"
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "why"),
+    [
+        ("", "", "", ""),
+        ("load_fc", ".First(6)", ".First(5)", "First is 5"),
+        ("load_fc", ".write_i(bias_write)", ".write_i(weights_write)", ""),
+        ("load_fc_weights", "if (write_i)", "if (!write_i)", "does not write what it is told"),
+        ("load_fc_weights", "h1;", "h0;", "word"),
+        ("load", ".load_last_i(s_load_tlast)", ".load_last_i(1'b0)", "load_last_i"),
+    ],
+)
+def test_weights_that_are_loaded_are_proven_whatever_they_are(
+    module: str, old: str, new: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Builder("load")
+    x = made.input("x", (3,), IntType(2, True))
+    weights = np.array([[1, 3], [-2, 3], [-1, 1]])
+    graph = made.graph(made.add("fc", Dense(Plain(weights, 3), np.array([2, 0])), x))
+    graph = widen_for_loading(graph, ["fc"])
+    design = emit(graph, Plan({"fc": Folded(1, 1, loadable=True)}), tmp_path / "rtl")
+    if module:
+        change(design, module, old, new)
+        proven = checker.Verdict("proven", "induction")
+        monkeypatch.setattr("bitwright.rtl_tb.proof.design.lemma", lambda *_: proven)
+    proofs = known(graph, design, whole=True)
+    if not module:
+        assert proofs["fc"].status == proofs[""].status == "proven"
+        assert "whatever is loaded" in proofs["fc"].told
+        return
+    found = proofs["" if module == "load" else "fc"]
+    assert found.status == "refuted" and why in found.told
 
 
 @pytest.mark.parametrize(("cell", "node", "old", "new"), [

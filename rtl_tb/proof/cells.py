@@ -102,6 +102,9 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_loader", ("bw_loader",), _all(
         {}, {"Width": 40, "Beats": 6}, {"Depth": 1, "Beats": 3, "First": 2},
         {"Depth": 3, "Beats": 3, "First": 0})),
+    CellBench("fv_loader_inside", ("bw_loader",), _all(
+        {"Depth": 2, "Beats": 2, "First": 0}, {"Width": 70, "Depth": 9, "First": 5, "Beats": 40},
+        {"Depth": 100, "First": 300, "Beats": 400}), inside=True),
     CellBench("fv_vote", ("bw_vote",), _all({})),
     # What computes.
     CellBench("fv_adder_tree", ("bw_adder_tree",), _all(

@@ -11,7 +11,7 @@ Not part of it: that a design with branches never waits for itself. Which FIFOs 
 found out by playing the streams (`models/graph/cycles.py`), and shown in simulation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from bitwright.models.graph import Add, Concat, Graph, IntType, Plan
 from bitwright.models.graph.cycles import sized
@@ -41,10 +41,10 @@ def connecting_cells(graph: Graph, plan: Plan, design: Design, top: Netlist) -> 
     Raises ProofError where something is not connected as it should be, UnreadError where the design
     is of another kind.
     """
-    if plan.redundancy != 1 or plan.loadable:
-        raise UnreadError("triple redundancy and loaded weights are not composed")
+    if plan.redundancy != 1:
+        raise UnreadError("triple redundancy is not composed")
     if is_streamed(graph, plan):
-        return _Streamed(graph, sized(graph, plan), design, top).cells()
+        return _Streamed(graph, sized(graph, plan), design, top, plan.loadable).cells()
     return _chain(graph, design, top)
 
 
@@ -142,8 +142,10 @@ class _Reader:
 
 
 class _Streamed:
-    def __init__(self, graph: Graph, made: Streams, design: Design, top: Netlist) -> None:
-        self.graph, self.made, self.design = graph, made, design
+    def __init__(
+        self, graph: Graph, made: Streams, design: Design, top: Netlist, loadable: Collection[str]
+    ) -> None:
+        self.graph, self.made, self.design, self.loadable = graph, made, design, loadable
         self.read = _Reader(top)
         self.used: list[Cell] = []
         # What can be read: data, valid, and what says that it is taken.
@@ -159,6 +161,8 @@ class _Streamed:
         for block in self.made.blocks:
             self._block(block)
         top, read = self.read.top, self.read
+        if self.loadable and top.outputs["s_load_tready"] != ("1",):
+            raise ProofError("s_load_tready is not always high")
         data, valid, ready = self.streams[OUTPUT]
         read.output("m_axis_tdata", data)
         read.same("m_axis_tvalid", valid)
@@ -255,6 +259,9 @@ class _Streamed:
                 width *= seen.taps
         one = read.instance(cell, data_i=data, valid_i=valid, ready_o=ready)
         read.connected(one, read.clocked)
+        if isinstance(head, Sweep) and block.steps[0].node.name in self.loadable:
+            ports = ("data", "valid", "last")
+            read.connected(one, {f"load_{p}_i": read.top.inputs[f"s_load_t{p}"] for p in ports})
         if one.parameters != given:
             raise ProofError(f"{one.name} has other parameters than it should")
         if len(one.ports["data_o"]) != width:

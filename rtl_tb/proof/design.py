@@ -36,6 +36,7 @@ from bitwright.models.graph import (
     Threshold,
     Value,
     decode,
+    loading,
     weight_width,
     with_any_weights,
 )
@@ -149,13 +150,13 @@ class _Prover:
             return replace(blank, told="the design has no plan")
         if isinstance(node.op, Concat):
             return replace(blank, told="wires of the top module")
-        if node.name in self.plan.loadable:
-            return replace(blank, told="weights are loaded at run time")
         if node.name in self.linear and "bw_plain_" not in self.texts[module]:
             return self._rounded(blank, node, self.linear[node.name])
         block, step = self.steps.get(node.name, (None, None))
         if step is not None and (found := self._parts(blank, node, step)) is not None:
             return found
+        if node.name in self.plan.loadable:
+            return replace(blank, told="weights are loaded at run time")
         if block is not None and step is not None and sweeps(node, block):
             unit = _swept(self.graph, self.plan, block, step, module)
             cycles = _tensor_cycles(unit, block)
@@ -173,7 +174,9 @@ class _Prover:
                  if name == blank.module or name.startswith(f"{blank.module}_")}  # fmt: skip
         source = self.graph.values[node.inputs[0]]
         try:
-            found = parts(node, source, step.takes, step.makes, read(texts), blank.module)
+            assert self.plan is not None
+            loads = loading(self.graph, self.plan) if node.name in self.plan.loadable else None
+            found = parts(node, source, step.takes, step.makes, read(texts), blank.module, loads)
         except UnreadError:
             return None
         except ProofError as error:
@@ -192,6 +195,8 @@ class _Prover:
         told = f"by parts, for all times: {', '.join(sorted({cell for cell, _ in cells}))}"
         if found.words:
             told += f"; {found.words:,} words of memory compared"
+        if loads is not None:
+            told += ", and whatever is loaded instead of them"
         return replace(blank, status="proven", told=told)
 
     def _lemma(self, cell: str, given: tuple[tuple[str, int], ...]) -> checker.Verdict:
@@ -250,6 +255,8 @@ class _Prover:
             if verdict.status != "proven":
                 return _judged(replace(blank, told=f"{cell} with {dict(given)}: "), verdict)
         told = "by composition, for all times: the proven nodes"
+        if self.design.load_beats:
+            told += ", while nothing is loaded"
         if cells:
             told += (
                 f", between {len(cells)} proven cells ({', '.join(sorted({c for c, _ in cells}))})"

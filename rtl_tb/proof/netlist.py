@@ -129,6 +129,31 @@ def contents(memory: Netlist, writable: bool = False) -> list[int | None]:
     return _Played(memory, writable).words()
 
 
+def written_as_told(memory: Netlist) -> bool:
+    """Whether a memory's one port to write is its ports write_i, write_address_i, write_data_i."""
+    (cell,) = [one for one in memory.logic if one["type"] == "$mem_v2"]
+    ports, given = cell["connections"], cell["parameters"]
+    write = memory.inputs["write_i"]
+    chosen: dict[Bit, tuple[Bit, Bit]] = {}  # without and with write_i
+    for one in memory.logic:
+        if one["type"] == "$mux" and tuple(one["connections"]["S"]) == write:
+            made = one["connections"]
+            chosen |= dict(zip(made["Y"], zip(made["A"], made["B"], strict=True), strict=True))
+
+    def then(port: str) -> Bits:
+        return tuple(chosen.get(bit, (bit, bit))[1] for bit in ports[port])
+
+    return (
+        int(given["WR_PORTS"], 2) == 1
+        and int(given["WR_CLK_ENABLE"], 2) == int(given["WR_CLK_POLARITY"], 2) == 1
+        and tuple(ports["WR_CLK"]) == memory.inputs["clk_i"]
+        and then("WR_ADDR") == memory.inputs["write_address_i"]
+        and then("WR_DATA") == memory.inputs["write_data_i"]
+        and len(write) == 1
+        and all(bit in write or chosen.get(bit) == ("0", "1") for bit in ports["WR_EN"])
+    )
+
+
 class _Played:
     """Every net for all addresses at once, and of how many cycles before the address is.
 

@@ -10,6 +10,8 @@ parameters that they have here, which `cells.lemma` proves:
 - bw_matvec becomes the bias, or what it was, and the sum of the products of the access; it gives
   the sum after the last access. bw_pool likewise. Constants come from memories that answer a cycle
   after the address, as the window does.
+- bw_loader writes each word of the load stream at its place, so that after a load a memory holds
+  what was sent; in the beginning it holds the graph's words.
 - bw_threshold_stream, bw_requantize_stream and bw_lookup_stream compute a beat with the constants
   at the address of the beat's step.
 
@@ -22,9 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitwright.models.graph import (
+    LOAD_BITS,
     Conv2d,
     Dense,
     IntArray,
+    Loading,
     Lookup,
     MaxPool,
     Node,
@@ -36,7 +40,15 @@ from bitwright.models.graph import (
     decode,
     weight_width,
 )
-from bitwright.rtl_tb.proof.netlist import Bits, Instance, Netlist, UnreadError, contents
+from bitwright.models.graph.loading import Memory as Place
+from bitwright.rtl_tb.proof.netlist import (
+    Bits,
+    Instance,
+    Netlist,
+    UnreadError,
+    contents,
+    written_as_told,
+)
 from bitwright.rtl_tb.proof.reading import ProofError
 
 Cell = tuple[str, Mapping[str, int]]
@@ -52,11 +64,18 @@ class Parts:
 
 
 def parts(
-    node: Node, source: Value, takes: int, makes: int, netlists: Mapping[str, Netlist], module: str
+    node: Node,
+    source: Value,
+    takes: int,
+    makes: int,
+    netlists: Mapping[str, Netlist],
+    module: str,
+    loads: Loading | None = None,
 ) -> Parts | None:
     """The parts of a module that is nothing but instances, or None where it is of another kind.
 
-    takes, makes: elements of a beat. netlists: of the module and its memories.
+    takes, makes: elements of a beat. netlists: of the module and its memories. loads: the load
+    stream, where it brings the node's weights and biases: the memories begin with the graph's.
     Raises ProofError where it is not what the graph says, UnreadError where it is not understood.
     """
     net, op = netlists[module], node.op
@@ -64,7 +83,7 @@ def parts(
         return None
     match op:
         case Dense() | Conv2d() if net.every("bw_window"):
-            return _product(net, netlists, op, node, source, takes, makes)
+            return _product(net, netlists, op, node, source, takes, makes, loads)
         case MaxPool() | SumPool() if net.every("bw_window"):
             return _pool(net, op, node, source, takes)
         case Threshold() | Requantize() | Lookup() if any(
@@ -106,7 +125,7 @@ def _window(
 
 def _product(
     net: Netlist, netlists: Mapping[str, Netlist], op: Dense | Conv2d, node: Node, source: Value,
-    takes: int, makes: int,
+    takes: int, makes: int, loads: Loading | None,
 ) -> Parts:  # fmt: skip
     kind, made = source.type, node.output.type
     matrix, bias = decode(op.weights), np.asarray(op.bias)
@@ -172,15 +191,17 @@ def _product(
     if ordered[0].ports["valid_o"] != net.outputs["valid_o"]:
         raise ProofError(f"{net.name}.valid_o is not that of the products")
 
-    memory = _memory(net, weights)
+    memory = _memory(net, weights, loads is not None)
     _connected(memory, {"clk_i": net.inputs["clk_i"], "address_i": window.ports["address_o"]})
     table = used.reshape(passes * accesses, makes * terms)
     stored = _words((table + 1) // 2 if bits == 1 else table, bits)
-    words_read = _compare(netlists, memory, stored)
+    words_read = _compare(netlists, memory, stored, loads is not None)
 
     # A weight of -1 is one more, or one less, than the product: the bias carries it.
     negative = (used == -1).sum(axis=(1, 3))
     wanted = bias.reshape(passes, makes)
+    if loads is not None and 1 in binary | inverted:
+        raise ProofError(f"{net.name}: biases that are loaded know nothing of the weights")
     if 1 in binary | inverted:
         wanted = wanted + (negative if 1 in inverted else -negative)
     late = bin(cuts.pop()).count("1")
@@ -191,7 +212,7 @@ def _product(
         if wanted.any():
             raise ProofError(f"{net.name} has no bias")
     else:
-        other = _memory(net, biases)
+        other = _memory(net, biases, loads is not None)
         allowed.append(other)
         at = window.ports["pass_o"]
         if late:
@@ -202,7 +223,15 @@ def _product(
             at = delay.ports["data_o"]
             cells.append((delay.cell, delay.parameters))
         _connected(other, {"clk_i": net.inputs["clk_i"], "address_i": at})
-        words_read += _compare(netlists, other, _words(wanted, made.width))
+        words_read += _compare(netlists, other, _words(wanted, made.width), loads is not None)
+        if loads is not None:
+            places = loads.memories[node.name, "weights"], loads.memories[node.name, "bias"]
+            for place, one in zip(places, (memory, other), strict=True):
+                loader = _loaded(net, one, loads, place)
+                allowed.append(loader)
+                cells.append((loader.cell, loader.parameters))
+    if loads is not None and len(allowed) < 4:
+        raise ProofError(f"{net.name} has no bias that is loaded")
     _nothing_else(net, [window, *ordered, *allowed])
     return Parts(tuple(cells), words_read)
 
@@ -347,10 +376,35 @@ def _connected(one: Instance, wanted: Mapping[str, Bits]) -> None:
             raise ProofError(f"{one.name}.{port} is not connected as it should be")
 
 
-def _memory(net: Netlist, word: Bits) -> Instance:
+def _loaded(net: Netlist, memory: Instance, loads: Loading, place: Place) -> Instance:
+    """What writes a memory: the words that the load stream has for it."""
+    found = [
+        one for one in net.every("bw_loader") if one.ports.get("write_o") == memory.ports["write_i"]
+    ]
+    loader = found[0] if found else None
+    if loader is None:
+        raise ProofError(f"nothing loads {memory.name}")
+    _parameters(loader, {"Width": place.width, "Depth": place.depth, "First": place.first,
+                         "Beats": loads.beats})  # fmt: skip
+    _connected(loader, _clocked(net) | {
+        "data_i": net.inputs["load_data_i"], "valid_i": net.inputs["load_valid_i"],
+        "last_i": net.inputs["load_last_i"], "address_o": memory.ports["write_address_i"],
+        "data_o": memory.ports["write_data_i"],
+    })  # fmt: skip
+    _wide(net, f"{loader.name}.address_o", loader.ports["address_o"], _bits(place.depth))
+    _wide(net, f"{loader.name}.data_o", loader.ports["data_o"], place.width)
+    _wide(net, "load_data_i", net.inputs["load_data_i"], LOAD_BITS)
+    return loader
+
+
+_WRITTEN = {"write_i", "write_address_i", "write_data_i"}
+
+
+def _memory(net: Netlist, word: Bits, loaded: bool = False) -> Instance:
     """The instance that gives a word, all of it and in order."""
     found = [one for one in net.instances if one.ports.get("data_o") == word]
-    if len(found) != 1 or set(found[0].ports) != {"clk_i", "address_i", "data_o"}:
+    ports = {"clk_i", "address_i", "data_o"} | (_WRITTEN if loaded else set())
+    if len(found) != 1 or set(found[0].ports) != ports:
         raise UnreadError(f"{net.name}: what should be the word of a memory is not")
     return found[0]
 
@@ -361,7 +415,9 @@ def _words(values: IntArray, width: int) -> list[int]:
     return [sum((int(v) & mask) << i * width for i, v in enumerate(row)) for row in values]
 
 
-def _compare(netlists: Mapping[str, Netlist], memory: Instance, wanted: Sequence[int]) -> int:
+def _compare(
+    netlists: Mapping[str, Netlist], memory: Instance, wanted: Sequence[int], loaded: bool = False
+) -> int:
     known = netlists.get(memory.cell)
     if known is None:
         raise UnreadError(f"{memory.cell} is no memory of constants")
@@ -369,7 +425,9 @@ def _compare(netlists: Mapping[str, Netlist], memory: Instance, wanted: Sequence
         memory.ports["data_o"]
     ) != len(known.outputs.get("data_o", ())):
         raise ProofError(f"{memory.name} is connected with other widths than it has")
-    found = contents(known)
+    found = contents(known, loaded)
+    if loaded and not written_as_told(known):
+        raise ProofError(f"{memory.cell} does not write what it is told")
     for i, word in enumerate(wanted):
         if i >= len(found) or found[i] != word:
             told = "nothing" if i >= len(found) or found[i] is None else f"{found[i]:#x}"
