@@ -275,8 +275,8 @@ def test_the_design_s_own_cells_are_what_is_proven(
                        "Passes": 4, "Groups": 2}, "row_q < signed'(SpanWidth'(Rows))", "1'b1"),
         ("bw_window", {"Rows": 1, "Words": 16, "KernelRows": 1, "Passes": 8, "RingRows": 2},
          "SpanWidth'(RingRows - 1)", "SpanWidth'(RingRows)"),
-        ("bw_matvec", {"Lanes": 2, "Terms": 9, "InWidth": 4, "WeightWidth": 4, "AccWidth": 12},
-         "first_sum ? bias", "last_sum ? bias"),
+        ("bw_matvec", {"Lanes": 2, "Terms": 9, "InWidth": 4, "WeightWidth": 4, "AccWidth": 12,
+                       "Cuts": 5}, "first_sum ? bias", "last_sum ? bias"),
         ("bw_fifo", {"Depth": 9}, "reserved_d < CountWidth", "reserved_d <= CountWidth"),
         ("bw_fifo", {"Depth": 9}, "if (valid_i) write_q", "if (reserve_i) write_q"),
         ("bw_upsize", {"Ratio": 5}, "room_i || !last", "1'b1"),
@@ -296,7 +296,8 @@ def test_what_proves_any_size_refutes_a_broken_cell(
     text = (LIB / f"{cell}.sv").read_text()
     assert text.count(old) >= 1
     broken = cells.check(bench, given, replaced={cell: text.replace(old, new)}, seconds=4)
-    assert broken.status != "proven"
+    # An invariant that does not hold is not always reached in time.
+    assert broken.status in (("refuted",) if bench.history else ("refuted", "undecided"))
 
 
 def test_an_output_of_a_bench_is_no_assertion() -> None:
