@@ -72,9 +72,6 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_window", ("bw_window",), _all(
         {}, {"Rows": 1, "Words": 2, "KernelRows": 1, "Passes": 2, "RingRows": 2},
         {"Rows": 3, "KernelRows": 2, "OutRows": 2})),
-    CellBench("fv_window", ("bw_window",), _all(
-        _PADDED, {**_IMAGE, "Words": 2, "Passes": 2, "Groups": 2},
-        {**_PADDED, "Rows": 3, "StrideRows": 2, "StrideColumns": 2, "OutColumns": 1}), cycles=22),
     CellBench("fv_window_inside", ("bw_window",), _all(
         _PADDED, {**_PADDED, "Rows": 3, "StrideRows": 2, "StrideColumns": 2, "OutColumns": 1},
         {"Rows": 1, "Words": 64, "KernelRows": 1, "Passes": 16, "RingRows": 2},

@@ -165,8 +165,12 @@ class _Prover:
         line = _line(self.graph, self.plan, node, step, module)
         if (size := terms([line.node], line.sources)) > MOST_TERMS:
             return replace(blank, told=f"too large: {size:,} terms")
-        verdict = self._check(lockstep(line), line.module)
-        return _judged(blank, verdict)
+        if line.history:
+            bench = lockstep(line, any_state=True)
+            verdict = self._check(bench, line.module, history=line.history)
+            if verdict.status == "proven":  # what fails may only do so in states that never are
+                return _judged(blank, verdict)
+        return _judged(blank, self._check(lockstep(line), line.module))
 
     def _parts(self, blank: NodeProof, node: Node, step: Step) -> NodeProof | None:
         """A module of instances by what is known of them; None for one that is of another kind."""
@@ -323,9 +327,12 @@ class _Prover:
         parameters: dict[str, int | str] | None = None,
         top: str = TOP,
         bound: int = 0,
+        history: int = 0,
     ) -> checker.Verdict:
         texts = {**bench, **_below(module, self.texts)}
-        return checker.check(texts, top, parameters, bound=bound, seconds=self.seconds)
+        return checker.check(
+            texts, top, parameters, bound=bound, seconds=self.seconds, history=history
+        )
 
 
 def _below(module: str, texts: dict[str, str]) -> dict[str, str]:
