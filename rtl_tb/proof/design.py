@@ -5,9 +5,9 @@
 - Other modules of fixed latency agree with the specification in every cycle, for all inputs, all
   times and all pauses.
 - Folded products, pools, and constants of channels from a memory are proven by their parts
-  (`parts`), whatever their size. Where that cannot be, and for the whole design from its input to
-  its output, they are queues of tensors. Small ones are proven for all times; else all tensors and
-  all pauses are tried for so many cycles, or all tensors at full rate.
+  (`parts`), whatever their size; and the whole design, where all nodes are, by what connects them
+  (`composition`). Where that cannot be, they are queues of tensors. Small ones are proven for all
+  times; else all tensors and all pauses are tried for so many cycles, or all tensors at full rate.
 
 What is too large, or not decided in time, is said to be only simulated.
 """
