@@ -109,7 +109,7 @@ BENCHES: tuple[CellBench, ...] = (
         {"Terms": 1, "Cuts": 0})),
     CellBench("fv_matvec", ("bw_matvec",), _all(
         {}, {"InSigned": 1, "Lanes": 2}, {"WeightWidth": 1, "Lanes": 2},
-        {"WeightWidth": 1, "InWidth": 1, "Binary": 1, "Terms": 4},
+        {"WeightWidth": 1, "InWidth": 1, "Binary": 1, "Terms": 7},
         {"WeightWidth": 1, "Inverted": 1, "InSigned": 1}, {"Cuts": 1}, {"Terms": 3, "Cuts": 3}),
         history=4),
     CellBench("fv_pool", ("bw_pool",), _all(
