@@ -97,13 +97,14 @@ def memory(
 ) -> Memory:
     """What becomes of `depth` words of `width` bits.
 
-    written: it has a write port; otherwise its contents are fixed. registered: a word is read from
-    a register that follows the memory. Where it is not, Yosys reads a cycle early. style: what the
-    plan asks for.
+    written: it has a write port; otherwise its contents are fixed, and it is one bank of them.
+    registered: a word is read from a register that follows the memory. Where it is not, Yosys reads
+    a cycle early. style: what the plan asks for.
     """
     words = depth
     if not written:
-        # Yosys gives a fixed memory all the words that its address can say (proc_rom).
+        # Yosys gives a fixed memory all the words that its address can say (proc_rom). The banks of
+        # a large one are memories of their own (cells.rom_of_shape).
         depth = 1 << (depth - 1).bit_length()
     best, least = Memory("logic"), width * depth * (_RAM if written else _ROM[target])
     kinds = {"auto": ("tables", "block"), "lut": ("tables",), "block": ("block",)}[style]

@@ -81,6 +81,18 @@ def test_yosys_makes_memories_of_what_the_plan_says(tmp_path: Path, target: Targ
     assert found["lut"].bram == 0 and found["lut"].lut >= 2 * 128 * 12 / 64
 
 
+@pytest.mark.parametrize("target", ["xc7", "ecp5", "ice40"])
+def test_blocks_of_a_memory_in_banks_are_counted_exactly(tmp_path: Path, target: Target) -> None:
+    """Each bank is a memory of its own: 8,192 words of 9 bits, though it is asked for 4,600."""
+    depth, width = 4600, 9
+    words = [int(w) for w in np.random.default_rng(2).integers(0, 1 << width, depth)]
+    (tmp_path / "deep.sv").write_text(texts.rom("deep", words, width))
+    found = measure([tmp_path / "deep.sv"], {"deep": "deep"}, target, cache=tmp_path, jobs=1)
+    made = cells.rom_of_shape(target, depth, width).known
+    assert (found.total.bram, found.total.ff) == (made.bram, made.ff)
+    assert made.bram != memory(target, width, depth, written=False, registered=True).cells
+
+
 def test_registers_in_a_sum_are_counted_and_shorten_its_paths() -> None:
     graph = random_mlp((64, 32, 4), (4, 4), (4, 4))
     plan = find_plan(graph, "xc7", target_fps=1e5)
