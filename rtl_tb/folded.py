@@ -29,10 +29,18 @@ from bitwright.models.graph import (
     loading,
 )
 from bitwright.models.graph.positions import at_position, seen_at_position
-from bitwright.models.graph.streams import Block, Step, Sweep, latency, needs_memory
+from bitwright.models.graph.streams import (
+    Block,
+    Step,
+    Sweep,
+    latency,
+    needs_memory,
+    only_shifts,
+)
 from bitwright.rtl_tb.heads import begin, rom_instance, window
 from bitwright.rtl_tb.memory import (
     address_width,
+    bias_words,
     lookup_words,
     requantize_widths,
     requantize_words,
@@ -40,7 +48,15 @@ from bitwright.rtl_tb.memory import (
     threshold_words,
 )
 from bitwright.rtl_tb.products import product_modules
-from bitwright.rtl_tb.text import concatenation, describe, element, instance, layer_ports, pipe
+from bitwright.rtl_tb.text import (
+    concatenation,
+    describe,
+    element,
+    instance,
+    layer_ports,
+    literal,
+    pipe,
+)
 
 Writer = Callable[[Node, Value, Interval, str, int, bool], str]
 Modules = dict[str, str]
@@ -159,6 +175,7 @@ def _from_memory(
     """Constants of the channels from a memory, which goes on with every beat."""
     lanes, kind, made = source.size, source.type, node.output.type
     parameters = {"Lanes": lanes, "Steps": steps, "InWidth": kind.width}
+    constants = "constants"
     match op:
         case Threshold():
             cell = "bw_threshold_stream"
@@ -176,6 +193,12 @@ def _from_memory(
             }  # fmt: skip
             words = requantize_words(op, lanes)
             width = lanes * (multiplier + bias)
+            if only_shifts(op):  # read from a memory, a multiplier would be one in hardware too
+                words, each = bias_words(op, lanes)
+                width, sign = lanes * each, ["1'd0"] * (bias - each)
+                factor = literal(int(op.multiplier[0]), multiplier)
+                parts = [[factor, element("constants", i, each), *sign] for i in range(lanes)]
+                constants = concatenation([part for lane in parts for part in lane], 4)
         case Lookup():
             return _tables(op, node, source, steps, module)
     memory = f"{module}_constants"
@@ -184,8 +207,8 @@ def _from_memory(
         f"  wire [{width - 1}:0] constants;",
         *rom_instance(memory, "constants", "address", "constants"),
         instance(cell, parameters, "u_channels"),
-        "    .clk_i, .rst_ni, .data_i, .valid_i, .address_o(address), .constants_i(constants),",
-        "    .data_o, .valid_o",
+        "    .clk_i, .rst_ni, .data_i, .valid_i, .address_o(address),",
+        f"    .constants_i({constants}), .data_o, .valid_o",
         "  );",
     ]
     text = _stream_head(node, source, steps, module) + "\n".join(lines) + "\nendmodule\n"

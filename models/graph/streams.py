@@ -277,6 +277,12 @@ def needs_memory(op: Threshold | Requantize | Lookup, lanes: int, channels: int)
     return lanes < channels and per_channel(op)
 
 
+def only_shifts(op: Requantize) -> bool:
+    """Whether every channel is multiplied by the same power of two: wires, and no constants."""
+    factor = int(op.multiplier[0])
+    return bool(np.all(op.multiplier == factor)) and factor > 0 and factor & (factor - 1) == 0
+
+
 def latency(node: Node, engine: Engine) -> int:
     """Cycles through the hardware of a node, not counting a head in front of it."""
     op = node.op
