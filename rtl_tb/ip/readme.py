@@ -65,7 +65,7 @@ def readme(
                     "giving the last of its result, where nothing waits",
                 ),
                 ("initiation interval", f"{design.interval:,} cycles from tensor to tensor"),
-                ("clock asked for", f"{_rate(design, plan.clock_mhz)}, on {plan.target}"),
+                ("clock planned for", f"{_rate(design, plan.clock_mhz)}, on {plan.target}"),
                 *_estimated(design, plan, about),
             ]
         ),
