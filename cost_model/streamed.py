@@ -51,9 +51,9 @@ from bitwright.models.graph.streams import (
     Streams,
     Sweep,
     Widen,
+    appends_bits,
     latency,
     needs_memory,
-    only_shifts,
 )
 
 STREAMS = "(streams)"
@@ -284,21 +284,18 @@ def from_memory(
     bias = op.bias + half(op)
     factor, constant = _signed_width(op.multiplier), _signed_width(bias)
     summed = max(kind.width + factor, constant) + 1
-    shifts = only_shifts(op)
-    found = counter if shifts else counter + rom(op.multiplier.reshape(steps, lanes), factor)
-    found += rom(bias.reshape(steps, lanes), constant)
-    logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
+    biases = rom(bias.reshape(steps, lanes), constant)
     known = Cost(ff=lanes * made.width + 3)
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
+    if appends_bits(op):
+        known += Cost(ff=lanes * 2 * kind.width)
+        path = cells.reading(target, lanes * constant, steps, written=False)
+        return counter + biases + Amounts(known, paths=(path,))
+    found = counter + rom(op.multiplier.reshape(steps, lanes), factor) + biases
+    logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
     begin = cells.reading(target, lanes * factor, steps, written=False)
     rounded = LogicPath(1, 3, summed)
-    if shifts:
-        known += Cost(ff=lanes * 2 * kind.width)
-        # Then biases are the low bits of sums that nothing cuts: only their memory is left.
-        whole = op.shift == 0 and made.width >= kind.width + factor - 2
-        if whole and np.all((bias >= 0) & (bias < op.multiplier)):
-            return found + Amounts(known, paths=(begin,))
-    elif cells.is_block_product(target, kind.width, factor):
+    if cells.is_block_product(target, kind.width, factor):
         known += Cost(
             dsp=lanes * cells.multiplier_blocks(target, kind.width + (not kind.signed), factor)
         )
@@ -308,8 +305,6 @@ def from_memory(
         known += Cost(ff=lanes * (2 * kind.width + factor))
         logic["product"] = float(lanes * kind.width * factor)
     product = LogicPath(products=1)
-    if shifts:
-        return found + Amounts(known, logic, paths=(rounded,))
     if not known.dsp:
         product = LogicPath(cells.bits(factor), 1, kind.width + factor)
     return found + Amounts(known, logic, paths=slowest_of((begin.then(product), rounded)))

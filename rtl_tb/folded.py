@@ -33,9 +33,9 @@ from bitwright.models.graph.streams import (
     Block,
     Step,
     Sweep,
+    appends_bits,
     latency,
     needs_memory,
-    only_shifts,
 )
 from bitwright.rtl_tb.heads import begin, rom_instance, window
 from bitwright.rtl_tb.memory import (
@@ -193,11 +193,10 @@ def _from_memory(
             }  # fmt: skip
             words = requantize_words(op, lanes)
             width = lanes * (multiplier + bias)
-            if only_shifts(op):  # read from a memory, a multiplier would be one in hardware too
-                words, each = bias_words(op, lanes)
-                width, sign = lanes * each, ["1'd0"] * (bias - each)
-                factor = literal(int(op.multiplier[0]), multiplier)
-                parts = [[factor, element("constants", i, each), *sign] for i in range(lanes)]
+            if appends_bits(op):  # read from a memory, a multiplier would be one in hardware too
+                words, width = bias_words(op, lanes), lanes * (bias - 1)
+                factor, sign = literal(int(op.multiplier[0]), multiplier), "1'd0"
+                parts = [(factor, element("constants", i, bias - 1), sign) for i in range(lanes)]
                 constants = concatenation([part for lane in parts for part in lane], 4)
         case Lookup():
             return _tables(op, node, source, steps, module)

@@ -170,15 +170,10 @@ def requantize_words(op: Requantize, lanes: int) -> list[int]:
     return _steps(channels, lanes)
 
 
-def bias_words(op: Requantize, lanes: int) -> tuple[list[int], int]:
-    """The same of a requantiser that only shifts, without the multiplier that all share.
-
-    Returns the bits of a bias too: one less than BiasWidth where none is negative, and there is no
-    sign to keep.
-    """
-    biases = _rounding_bias(op)
-    width = requantize_widths(op)[1] - bool(np.all(biases >= 0))
-    return _steps([[(int(b), max(width, 1))] for b in biases], lanes), max(width, 1)
+def bias_words(op: Requantize, lanes: int) -> list[int]:
+    """The same of one that appends bits: the biases alone, BiasWidth - 1 bits each, unsigned."""
+    width = requantize_widths(op)[1] - 1
+    return _steps([[(int(b), width)] for b in op.bias], lanes)
 
 
 def lookup_words(op: Lookup, width: int, lane: int, lanes: int) -> list[int]:

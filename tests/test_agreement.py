@@ -253,7 +253,7 @@ def streamed() -> Iterator[tuple[Graph, Plan]]:
     right = b.put("right", Folded(2, 4), Dense(b.weights(12, 8, 1), np.arange(8)), x)
     yield b.graph(b.put("sum", Folded(8), Add((2, 5)), y, right)), Plan(b.engines)
 
-    b = Net("shifted")  # requantisers that only shift: biases as low bits, and in a sum
+    b = Net("shifted")  # requantisers that only shift: biases in a sum, and as low bits
     x = b.input("x", (12,), IntType(4, True))
     y = b.put("fc", Folded(2, 3), Dense(b.weights(12, 8, 3), np.arange(8)), x)
     halved = Requantize(np.full(8, 4), b.dice.integers(-99, 99, 8), 6)

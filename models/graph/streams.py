@@ -277,10 +277,14 @@ def needs_memory(op: Threshold | Requantize | Lookup, lanes: int, channels: int)
     return lanes < channels and per_channel(op)
 
 
-def only_shifts(op: Requantize) -> bool:
-    """Whether every channel is multiplied by the same power of two: wires, and no constants."""
+def appends_bits(op: Requantize) -> bool:
+    """Whether it shifts every channel alike and fills the low bits: wires, and biases to store.
+
+    So a float bias behind a last layer is lowered (see `lower/output.py`).
+    """
     factor = int(op.multiplier[0])
-    return bool(np.all(op.multiplier == factor)) and factor > 0 and factor & (factor - 1) == 0
+    alike = factor > 0 and factor & (factor - 1) == 0 and np.all(op.multiplier == factor)
+    return bool(op.shift == 0 and alike and np.all((op.bias >= 0) & (op.bias < factor)))
 
 
 def latency(node: Node, engine: Engine) -> int:
