@@ -198,7 +198,7 @@ def _program(ways: Sequence[Part], limits: _Limits, least_cycles: bool) -> list[
             low.append(-math.inf)
             high.append(0.0)
     # Only here: vectors are planned without, and it takes half a second to import.
-    from scipy.optimize import (  # type: ignore[import-untyped]
+    from scipy.optimize import (
         Bounds,
         LinearConstraint,
         milp,
