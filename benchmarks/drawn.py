@@ -3,7 +3,7 @@
 The lists of `held_out` were written by hand, and errors on them were seen while formulas were being
 changed. `python -m benchmarks.drawn SEED COUNT` draws networks and plans them, and what it gives is
 kept before a single one of them is measured. Their errors are looked at once the formulas are
-final; another change of the formulas wants another draw (`held_out.DRAWS`).
+final; another change of the formulas wants another draw (`held_out_networks.DRAWS`).
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from rich.console import Console
 
-from benchmarks.held_out import Network, Trained, TrainedCnn, drawn_name
+from benchmarks.held_out_networks import Network, Trained, TrainedCnn, drawn_name
 from bitwright.cost_model import estimate
 from bitwright.models.errors import BitwrightError
 from bitwright.models.graph import Graph, save, save_plan

@@ -21,8 +21,9 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from benchmarks.held_out import DRAWS, TARGETS, cycle_rows, networks
-from benchmarks.held_out import drawn as drawn_networks
+from benchmarks.held_out import cycle_rows
+from benchmarks.held_out_networks import DRAWS, TARGETS, networks
+from benchmarks.held_out_networks import drawn as drawn_networks
 from benchmarks.page import into_page
 from bitwright.cost_model import Cost, Estimate, estimate
 from bitwright.cost_model.cost import total
