@@ -28,15 +28,9 @@ from bitwright.models.graph import (
     Value,
     loading,
 )
+from bitwright.models.graph.heads import Sweep
 from bitwright.models.graph.positions import at_position, seen_at_position
-from bitwright.models.graph.streams import (
-    Block,
-    Step,
-    Sweep,
-    appends_bits,
-    latency,
-    needs_memory,
-)
+from bitwright.models.graph.streams import Block, Step, appends_bits, latency, needs_memory
 from bitwright.rtl_tb.heads import begin, rom_instance, window
 from bitwright.rtl_tb.memory import (
     address_width,
