@@ -169,7 +169,7 @@ def _from_memory(
     """Constants of the channels from a memory, which goes on with every beat."""
     lanes, kind, made = source.size, source.type, node.output.type
     parameters = {"Lanes": lanes, "Steps": steps, "InWidth": kind.width}
-    constants = "constants"
+    stored, wires = "constants", []
     match op:
         case Threshold():
             cell = "bw_threshold_stream"
@@ -188,20 +188,22 @@ def _from_memory(
             words = requantize_words(op, lanes)
             width = lanes * (multiplier + bias)
             if appends_bits(op):  # read from a memory, a multiplier would be one in hardware too
-                words, width = bias_words(op, lanes), lanes * (bias - 1)
                 factor, sign = literal(int(op.multiplier[0]), multiplier), "1'd0"
-                parts = [(factor, element("constants", i, bias - 1), sign) for i in range(lanes)]
-                constants = concatenation([part for lane in parts for part in lane], 4)
+                parts = [(factor, element("biases", i, bias - 1), sign) for i in range(lanes)]
+                whole = concatenation([part for lane in parts for part in lane], 4)
+                stored, wires = "biases", [f"  wire [{width - 1}:0] constants = {whole};"]
+                words, width = bias_words(op, lanes), lanes * (bias - 1)
         case Lookup():
             return _tables(op, node, source, steps, module)
     memory = f"{module}_constants"
     lines = [
         f"  wire [{address_width(steps) - 1}:0] address;",
-        f"  wire [{width - 1}:0] constants;",
-        *rom_instance(memory, "constants", "address", "constants"),
+        f"  wire [{width - 1}:0] {stored};",
+        *rom_instance(memory, "constants", "address", stored),
+        *wires,
         instance(cell, parameters, "u_channels"),
-        "    .clk_i, .rst_ni, .data_i, .valid_i, .address_o(address),",
-        f"    .constants_i({constants}), .data_o, .valid_o",
+        "    .clk_i, .rst_ni, .data_i, .valid_i, .address_o(address), .constants_i(constants),",
+        "    .data_o, .valid_o",
         "  );",
     ]
     text = _stream_head(node, source, steps, module) + "\n".join(lines) + "\nendmodule\n"
