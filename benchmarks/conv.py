@@ -114,7 +114,7 @@ class Network:
 
 
 HEAD = (
-    "| network | weights | stored bits | LUT | BRAM | DSP | cycles an input | a second at "
+    "| network | weights | stored bits | LUT | BRAM18 | DSP | cycles an input | a second at "
     f"{CLOCK_MHZ:g} MHz | inputs | differ |\n" + "| --- " * 10 + "|"
 )
 
