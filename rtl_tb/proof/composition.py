@@ -15,19 +15,8 @@ from collections.abc import Collection, Mapping
 
 from bitwright.models.graph import Add, Concat, Graph, IntType, Plan
 from bitwright.models.graph.cycles import sized
-from bitwright.models.graph.streams import (
-    INPUT,
-    OUTPUT,
-    Block,
-    Lines,
-    Narrow,
-    Pass,
-    Repeat,
-    Streams,
-    Sweep,
-    Widen,
-    is_streamed,
-)
+from bitwright.models.graph.heads import Lines, Narrow, Pass, Repeat, Sweep, Widen
+from bitwright.models.graph.streams import INPUT, OUTPUT, Block, Streams, is_streamed
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.proof.netlist import Bit, Bits, Instance, Netlist, UnreadError

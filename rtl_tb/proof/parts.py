@@ -318,7 +318,10 @@ def _from_memory(
             "Shift": op.shift, "HalfEven": int(op.rounding == "half_even"),
             "OutSigned": int(made.signed), "Narrow": int(op.narrow),
         }, free=("MultiplierWidth", "BiasWidth"))  # fmt: skip
-    memory = _memory(net, cell.ports["constants_i"])
+    # Bits that are the same for all steps may be wired in; the others are the memory's word.
+    given = cell.ports["constants_i"]
+    places = [i for i, bit in enumerate(given) if not isinstance(bit, str)]
+    memory = _memory(net, tuple(given[i] for i in places))
     _connected(cell, ports)
     _connected(memory, {"clk_i": net.inputs["clk_i"], "address_i": cell.ports["address_o"]})
     _wide(net, f"{cell.name}.address_o", cell.ports["address_o"], _bits(steps))
@@ -331,7 +334,10 @@ def _from_memory(
             for values, width in fields:
                 word |= (int(values[channel]) & (1 << width) - 1) << place
                 place += width
-        stored.append(word)
+        for i, bit in enumerate(given):
+            if isinstance(bit, str) and bit != str(word >> i & 1):
+                raise ProofError(f"{node.name}: bit {i} of the constants is {bit}")
+        stored.append(sum((word >> i & 1) << n for n, i in enumerate(places)))
     read = _compare(netlists, memory, stored)
     _nothing_else(net, [cell, memory])
     return Parts(((cell.cell, cell.parameters),), read)
