@@ -40,7 +40,15 @@ from bitwright.rtl_tb.memory import (
     threshold_words,
 )
 from bitwright.rtl_tb.products import product_modules
-from bitwright.rtl_tb.text import concatenation, describe, element, instance, layer_ports, pipe
+from bitwright.rtl_tb.text import (
+    buses,
+    concatenation,
+    describe,
+    element,
+    instance,
+    layer_ports,
+    pipe,
+)
 
 Writer = Callable[[Node, Value, Interval, str, int, bool], str]
 Modules = dict[str, str]
@@ -230,13 +238,10 @@ def _stream_head(node: Node, source: Value, steps: int, module: str) -> str:
 def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str, stages: int) -> str:
     """One sum a lane, then the node's registers."""
     made, lanes = node.output.type, step.makes
-    width = max(len(str(v.type.width * lanes)) for v in (*sources, node.output)) + 4
-    bit = " " * width
+    *read, data, bit = buses(*(v.type.width * lanes for v in (*sources, node.output)))
     ports = [f"  input  logic {bit} clk_i,", f"  input  logic {bit} rst_ni,"]
-    for i, source in enumerate(sources):
-        data = f"[{source.type.width * lanes - 1}:0]".rjust(width)
-        ports.append(f"  input  logic {data} data{i}_i,  // {lanes} x {source.type}")
-    data = f"[{made.width * lanes - 1}:0]".rjust(width)
+    for i, (source, bus) in enumerate(zip(sources, read, strict=True)):
+        ports.append(f"  input  logic {bus} data{i}_i,  // {lanes} x {source.type}")
     ports += [
         f"  input  logic {bit} valid_i,",
         f"  output logic {data} data_o,  // {lanes} x {made}",
