@@ -244,7 +244,7 @@ class _Names:
     def declare(self, kind: str, i: int, stage: int | None = None) -> str:
         """The declaration of value i, or of its register at the end of a stage."""
         signed, width = self.type(i)
-        name = self.at(i, self._made.get(i, 1) if stage is None else stage + 1)
+        name = self.at(i, self._made[i] if stage is None else stage + 1)
         return f"{kind} {'signed ' if signed else ''}[{width - 1}:0] {name}"
 
     def sum(self, adder: Adder, i: int, stage: int) -> str:
@@ -316,7 +316,7 @@ def _threshold_layer(
   bw_threshold #(
     .InWidth({kind.width}), .InSigned({int(kind.signed)}), .OutWidth({made.width}), \
 .Levels({len(levels)}),
-    .Base({literal(int(op.base[c]), made.width)}), .Falling({int(op.step[c] < 0)}),
+    .Base({literal(int(op.base[c]), made.width)}), .Falling({op.falling[c]}),
     .Thresholds({table})
   ) u_y{i} (.data_i({element("data_i", i, source.type.width, kind.width)}), .data_o(y{i}));""")
     lines += _unused(source, widths)

@@ -148,7 +148,7 @@ def threshold_words(op: Threshold, source: IntType, output: IntType, lanes: int)
         [
             *((int(t), source.width + 1) for t in thresholds[c]),
             (int(op.base[c]), output.width),
-            (int(op.step[c] < 0), 1),
+            (int(op.falling[c]), 1),
         ]
         for c in range(len(op.base))
     ]
