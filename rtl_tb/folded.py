@@ -6,7 +6,7 @@ with a window decide themselves when: they have the handshake of a block's head.
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import gcd
+from math import lcm
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def step_modules(
         if needs_memory(op, lanes, channels):
             return _from_memory(op, part, beat, channels // lanes, module)
         part = replace(part, op=_for_lanes(op, lanes, channels))
-    stages = engine.stages if isinstance(engine, Unrolled) else latency(node, engine)
+    stages = latency(node, engine)
     return {module: write(part, beat, _for_beat(reach, lanes), module, stages, True)}
 
 
@@ -106,8 +106,7 @@ def _for_beat(reach: Interval, lanes: int) -> Interval:
     Behind a reshape neither need divide the other.
     """
     channels = len(reach.low)
-    beats = channels // gcd(lanes, channels)  # after so many the first lane is at channel 0 again
-    carried = np.arange(beats * lanes).reshape(beats, lanes) % channels
+    carried = np.arange(lcm(lanes, channels)).reshape(-1, lanes) % channels
     return Interval(reach.low[carried].min(axis=0), reach.high[carried].max(axis=0))
 
 
@@ -203,7 +202,7 @@ def _from_memory(
 def _tables(op: Lookup, node: Node, source: Value, steps: int, module: str) -> Modules:
     """One memory a lane: the tables of all channels that the lane sees, one after another."""
     lanes, kind, made = source.size, source.type, node.output.type
-    address = address_width(steps) + kind.width if steps > 1 else kind.width
+    address = address_width(steps) + kind.width
     modules: Modules = {}
     lines = [
         f"  wire [{lanes * address - 1}:0] address;",

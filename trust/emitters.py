@@ -6,8 +6,8 @@ A mutant is imported in a forked process and goes on until something notices it:
 
 1. it emits a few networks that have every cell in them: it may raise, or a design that differs
    from the right one has warnings, or does something wrong in simulation;
-2. all other networks of the battery likewise, but before the simulations the tests of what emitted
-   text looks like: tests/test_rtl_tb_emit.py, and those of the emitter's own file.
+2. networks made by hand (handmade.py) and all others of the battery, likewise; but before the
+   simulations come the tests of texts: tests/test_rtl_tb_emit.py and those of the emitter's file.
 
 One that differs in comments or spaces alone is no mutant. Each file is a row of
 docs/results/trust/mutation.csv, like the library cells.
@@ -40,6 +40,7 @@ from bitwright.rtl_tb.many import build_many
 from trust import engines, results
 from trust.battery import SEED, chosen
 from trust.engines import Case
+from trust.handmade import handmade
 from trust.lint import said_of
 from trust.mutation import record
 from trust.networks import network
@@ -240,14 +241,17 @@ def judged(emitter: str, mutants: Mapping[str, str]) -> dict[str, Verdict]:
     found: dict[str, Verdict] = dict.fromkeys(mutants, "alike")
     few = _covering(chosen())
     rest = sorted({number for numbers in chosen().values() for number in numbers} - set(few))
-    for numbers in (few, rest):
+    random = {number: network(SEED, number) for number in (*few, *rest)}
+    first = [random[number] for number in few]
+    then = [*handmade(), *(random[number] for number in rest)]
+    for networks, tests in ((first, False), (then, True)):
         left = [what for what in mutants if found[what] not in KILLED]
-        cases = [engines.case(network(SEED, number), number) for number in numbers]
+        cases = [engines.case(one, number) for number, one in enumerate(networks)]
         with tempfile.TemporaryDirectory(prefix="bitwright-mutants-") as folder:
             tested = Emitter(emitter, cases, Path(folder))
             for start in range(0, len(left), _AT_ONCE):
                 batch = left[start : start + _AT_ONCE]
-                verdicts = tested.judged([mutants[what] for what in batch], numbers is rest)
+                verdicts = tested.judged([mutants[what] for what in batch], tests)
                 for what, verdict in zip(batch, verdicts, strict=True):
                     found[what] = max(found[what], verdict, key=_ORDER.index)
     return found

@@ -19,7 +19,6 @@ from bitwright.models.graph import (
     Dense,
     Engine,
     Folded,
-    Graph,
     IntType,
     Lookup,
     MaxPool,
@@ -50,7 +49,7 @@ def handmade() -> list[Network]:
         for network in _in_both_forms(name, kind, op, made)
     ]
     wired = [_wired(form) for form in get_args(Form)]
-    return [*whole, *wired, *_in_beats(), *_joins(), _loaded()]
+    return [*whole, *wired, *_in_beats(), *_narrower_maxima(), *_joins(), *_far(), *_loaded()]
 
 
 def _one(
@@ -138,7 +137,19 @@ def _in_beats() -> Iterator[Network]:
         yield _one(name, (4, 5, 2), kind, op, None, Folded(2, 2, memory="lut"))
         yield _one(f"{name}_lines", (4, 5, 2), kind, op, None, Unrolled(2))
         op = Conv2d(Plain(weights[:6], width), np.zeros(4, int), wide, 4)
-        yield _one(f"{name}_deep", (4, 5, 4), kind, op, None, Folded(2, memory="block"))
+        for lanes in (1, 2):
+            engine = Folded(lanes, memory="block")
+            yield _one(f"{name}_deep{lanes}", (4, 5, 4), kind, op, None, engine)
+
+
+def _narrower_maxima() -> Iterator[Network]:
+    """The largest of a window where its type has room for more."""
+    for lanes in (1, 2):
+        b = Builder(f"narrower{lanes}")
+        x = b.input("x", (3, 4, 2), S3)
+        y = b.add("wide", Reshape(), x, kind=S6, shape=(3, 4, 2))
+        y = b.add("pool", MaxPool(Window((2, 2))), y)
+        yield Network(b.graph(y), Plan({"wide": Unrolled(0), "pool": Folded(lanes)}))
 
 
 def _joins() -> Iterator[Network]:
@@ -158,6 +169,19 @@ def _joins() -> Iterator[Network]:
             yield Network(b.graph(y), Plan({**engines, "beside": Unrolled(0)}))
 
 
+def _far() -> Iterator[Network]:
+    """Sums that are small though their constants and factors are not."""
+    b = Builder("far_constant")
+    y = b.add("high", Lookup(np.arange(108, 116)[None]), b.input("x", (3,), U3))
+    y = b.add("low", Dense(Plain(np.eye(3, dtype=int), 2), np.array([-108, -109, 117])), y)
+    yield Network(b.graph(y), Plan(dict.fromkeys(("high", "low"), Unrolled(1))))
+    b = Builder("far_factor")
+    x = b.input("x", (3,), U1)
+    ones, twos = (b.add(f"all{n}", Lookup(np.array([[n, n]])), x) for n in (1, 2))
+    y = b.add("low", Add((-199, 99)), ones, twos)
+    yield Network(b.graph(y), Plan(dict.fromkeys(("all1", "all2", "low"), Unrolled(1))))
+
+
 def _wired(form: Form) -> Network:
     """Bits that are picked, with one that cannot be set, and a type with room to spare."""
     b = Builder(f"wired_{form}")
@@ -169,23 +193,29 @@ def _wired(form: Form) -> Network:
     return Network(b.graph(y), Plan({**wires, "best": Unrolled(1)}), form)
 
 
-def _loaded() -> Network:
-    """Weights that are loaded, three times over, a lane and a term at a time."""
+def _loaded() -> Iterator[Network]:
+    """Weights that are loaded: by one lane and one term at a time, or several; in three copies."""
     dice = np.random.default_rng(1)
-    b = Builder("loaded")
+    b = Builder("loaded_vector")
     x = b.input("x", (3,), S3)
     y = b.add("first", Dense(Plain(dice.integers(-4, 4, (3, 4)), 3), np.arange(4)), x)
     y = b.add("less", Requantize(np.ones(4, int), np.zeros(4, int), 2, "floor"), y, kind=S3)
     y = b.add("second", Dense(Plain(dice.choice([-1, 1], (4, 5)), 1), np.arange(5)), y)
     y = b.add("flat", Reshape(), y, shape=(5, 1))
-    graph: Graph = widen_for_loading(b.graph(y), {"first", "second"})
-    plan = Plan(
-        {
-            "first": Folded(1, 1, loadable=True),
-            "less": Folded(1),
-            "second": Folded(1, 4, stages=2, loadable=True),
-            "flat": Unrolled(0),
-        },
-        redundancy=3,
-    )
-    return Network(graph, plan, loaded=with_other_weights(dice, graph, plan))
+    engines: dict[str, Engine] = {
+        "first": Folded(1, 1, loadable=True),
+        "less": Folded(1),
+        "second": Folded(1, 4, stages=2, loadable=True),
+        "flat": Unrolled(0),
+    }
+    graph = widen_for_loading(b.graph(y), {"first", "second"})
+    plan = Plan(engines, redundancy=3)
+    yield Network(graph, plan, loaded=with_other_weights(dice, graph, plan))
+    b = Builder("loaded_image")
+    x = b.input("x", (3, 4, 2), S3)
+    window = Window((2, 2))
+    y = b.add("all", Conv2d(Plain(dice.integers(-4, 4, (8, 4)), 3), np.arange(4), window), x)
+    y = b.add("deep", Conv2d(Plain(dice.integers(-2, 2, (4, 4)), 2), np.arange(4), window, 4), y)
+    graph = widen_for_loading(b.graph(y), {"all", "deep"})
+    plan = Plan({"all": Folded(2, 2, loadable=True), "deep": Folded(2, loadable=True)})
+    yield Network(graph, plan, loaded=with_other_weights(dice, graph, plan))

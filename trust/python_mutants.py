@@ -18,9 +18,9 @@ _BINARY: dict[type[ast.operator], type[ast.operator]] = {
 
 
 def python_mutants(source: str) -> Iterator[tuple[str, str]]:
-    """Every mutant of a module but for its assertions: what it is, and its text."""
+    """Every mutant of a module but for what it asserts: what it is, and its text."""
     tree = ast.parse(source)
-    asserted = {id(n) for a in ast.walk(tree) if isinstance(a, ast.Assert) for n in ast.walk(a)}
+    asserted = {id(n) for a in ast.walk(tree) if _asserts(a) for n in ast.walk(a)}
     for node in list(ast.walk(tree)):
         for name in () if id(node) in asserted else _kinds(node):
             before, kept = ast.unparse(node), dict(vars(node))
@@ -30,6 +30,11 @@ def python_mutants(source: str) -> Iterator[tuple[str, str]]:
             if before != after:
                 at = f"{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}"
                 yield f"{at}: {before} -> {after}", text
+
+
+def _asserts(node: ast.AST) -> bool:
+    """An assertion, or that of `zip` that all are as long as the first."""
+    return isinstance(node, ast.Assert) or (isinstance(node, ast.keyword) and node.arg == "strict")
 
 
 def _kinds(node: ast.AST) -> tuple[str, ...]:
