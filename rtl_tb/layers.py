@@ -164,7 +164,7 @@ def _lookup_layer(op: Lookup, source: Value, output: Value, stages: int) -> str:
 
 def _requantize_products(op: Requantize, interval: Interval) -> AdderGraph:
     """The products and constants of a requantiser; rounding adds one half to the constant."""
-    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
+    half = (1 << op.shift) >> 1 if op.rounding != "floor" else 0
     return solve(np.diag(op.multiplier), op.bias + half, interval)
 
 

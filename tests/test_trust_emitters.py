@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trust import engines
 from trust.emitters import EMITTERS, ROOM
+from trust.handmade import handmade
 from trust.python_mutants import python_mutants
 
 # In a process of its own: the adder-graph solver's threads would not live on in its forks.
@@ -51,3 +53,13 @@ def test_every_emitter_has_mutants_and_assertions_have_none() -> None:
         assert len({what for what, _ in made}) == len({text for _, text in made}) == len(made) > 5
     assert not list(python_mutants("assert x == 1 or y < 2"))
     assert len(list(python_mutants("z = x == 1 or y < 2"))) == 5
+
+
+def test_networks_made_by_hand_pass_and_have_names_of_their_own() -> None:
+    made = handmade()
+    assert len({one.graph.name for one in made}) == len(made)
+    cases = [engines.case(one, 1) for one in made]
+    for start in range(0, len(cases), 16):
+        verdicts = engines.compare(cases[start : start + 16], ("reference", "rtl"))
+        assert [verdict.wrong | verdict.refused for verdict in verdicts] == [{}] * len(verdicts)
+        assert all(verdict.compared == ["reference", "rtl"] for verdict in verdicts)
