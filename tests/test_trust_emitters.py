@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from trust import engines
-from trust.emitters import EMITTERS, ROOM
+from trust.emitters import EMITTERS, ROOM, passes
 from trust.handmade import handmade
 from trust.python_mutants import python_mutants
 
@@ -53,6 +53,12 @@ def test_every_emitter_has_mutants_and_assertions_have_none() -> None:
         assert len({what for what, _ in made}) == len({text for _, text in made}) == len(made) > 5
     assert not list(python_mutants("assert x == 1 or y < 2"))
     assert len(list(python_mutants("z = x == 1 or y < 2"))) == 5
+
+
+def test_what_no_network_shows_is_left_to_the_tests_of_texts(tmp_path: Path) -> None:
+    right = (ROOM / "text.py").read_text()
+    wrong = right.replace("made.width <= kind.width", "made.width < kind.width")  # a needless cast
+    assert passes("text", right, tmp_path / "right") and not passes("text", wrong, tmp_path)
 
 
 def test_networks_made_by_hand_pass_and_have_names_of_their_own() -> None:

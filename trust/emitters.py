@@ -118,14 +118,15 @@ def emitted_by(emitter: str, text: str, cases: Sequence[Case], tag: str, folder:
     return _forked(work)
 
 
-def passes(emitter: str, text: str) -> bool:
-    """Whether a mutant passes the tests of emitted texts, and of its own file."""
-    names = dict.fromkeys(("emit", emitter))
+def passes(emitter: str, text: str, folder: Path) -> bool:
+    """Whether a mutant passes the tests of emitted texts, and of its own file. folder: for them."""
+    names = dict.fromkeys((emitter, "emit"))
     files = [ROOT / "tests" / f"test_rtl_tb_{name}.py" for name in names]
 
     def work() -> bool:
         _import_as(emitter, text, "bitwright")
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--rootdir={ROOT}"]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--rootdir={ROOT}",
+                   f"--basetemp={folder}"]  # fmt: skip
         return pytest.main([*options, *(str(file) for file in files if file.is_file())]) == 0
 
     return _forked(work)
@@ -140,13 +141,21 @@ def _words(folder: Path) -> engines.Words | None:
 class Emitter:
     """An emitter, and networks that it emits, with what they are without a mistake."""
 
-    def __init__(self, emitter: str, cases: Sequence[Case], folder: Path) -> None:
-        self.emitter, self.cases, self.folder = emitter, cases, folder
+    def __init__(
+        self, emitter: str, cases: Sequence[Case], folder: Path, tests: bool = False
+    ) -> None:
+        """tests: mutants have to pass those of texts, too."""
+        self.emitter, self.cases, self.folder, self.tests = emitter, cases, folder, tests
         source = (ROOM / f"{emitter}.py").read_text()
         if not emitted_by(emitter, source, cases, _TAG, folder / "right"):
             raise AssertionError(f"{emitter}.py does not emit without a mistake")
+        if tests and not self._passes(source):
+            raise AssertionError(f"the tests of {emitter}.py fail without a mistake")
         self.right = [self._code("right", case, _TAG) for case in cases]
         self._turns = 0
+
+    def _passes(self, text: str) -> bool:
+        return passes(self.emitter, text, self.folder / "tests")
 
     def _code(self, place: str, case: Case, tag: str) -> tuple[str, str]:
         """A design's texts without tags, and their words but for comments; with what is loaded."""
@@ -158,13 +167,13 @@ class Emitter:
         code = " ".join(re.sub(r"//[^\n]*", "", text).split())
         return text + words, code + words
 
-    def judged(self, given: Sequence[str], tests: bool = False) -> list[Verdict]:
-        """What becomes of the text of every mutant. tests: they have to pass these too."""
+    def judged(self, given: Sequence[str]) -> list[Verdict]:
+        """What becomes of the text of every mutant."""
         verdicts: list[Verdict] = []
         waiting: dict[int, list[tuple[Case, Design]]] = {}
         for i, text in enumerate(given):
             verdict, differ = self._emitted(i, text)
-            if tests and verdict in SURVIVES and not passes(self.emitter, text):
+            if self.tests and verdict in SURVIVES and not self._passes(text):
                 verdict = "fails"
             verdicts.append(verdict)
             if verdict == "differs":
@@ -248,10 +257,10 @@ def judged(emitter: str, mutants: Mapping[str, str]) -> dict[str, Verdict]:
         left = [what for what in mutants if found[what] not in KILLED]
         cases = [engines.case(one, number) for number, one in enumerate(networks)]
         with tempfile.TemporaryDirectory(prefix="bitwright-mutants-") as folder:
-            tested = Emitter(emitter, cases, Path(folder))
+            tested = Emitter(emitter, cases, Path(folder), tests)
             for start in range(0, len(left), _AT_ONCE):
                 batch = left[start : start + _AT_ONCE]
-                verdicts = tested.judged([mutants[what] for what in batch], tests)
+                verdicts = tested.judged([mutants[what] for what in batch])
                 for what, verdict in zip(batch, verdicts, strict=True):
                     found[what] = max(found[what], verdict, key=_ORDER.index)
     return found

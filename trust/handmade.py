@@ -129,7 +129,7 @@ def _in_beats() -> Iterator[Network]:
         for lanes in (1, 2):
             name = f"{pool.__name__.lower()}{lanes}"
             yield _one(name, (4, 5, 2), S4, pool(wide), None, Folded(lanes))
-    for width, kind in ((1, S1), (1, U3), (2, S3), (5, U4)):
+    for width, kind in ((1, U1), (1, S1), (1, U3), (2, S3), (5, U4)):
         weights = dice.integers(-(1 << (width - 1)), 1 << (width - 1), (12, 4))
         weights = np.where(weights < 0, -1, 1) if width == 1 else weights
         name = f"conv{width}_{kind}"
