@@ -14,9 +14,9 @@ from bitwright.cost_model.formulas import table_levels
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
+from bitwright.models.graph.heads import Lines, Sweep
 from bitwright.models.graph.plan import Memory as Style
 from bitwright.models.graph.products import Products
-from bitwright.models.graph.streams import Lines, Sweep
 
 _EXACT_BITS = 1 << 16
 """Larger memories are taken for random ones: their contents are not looked at."""

@@ -14,7 +14,8 @@ from bitwright.cost_model.candidates import Candidate, Part, connections, parts,
 from bitwright.cost_model.estimate import estimate, unrolled_plan
 from bitwright.models.errors import InputError
 from bitwright.models.graph import Graph, Plan, Target
-from bitwright.models.graph.streams import Sweep, is_streamed, streams
+from bitwright.models.graph.heads import Sweep
+from bitwright.models.graph.streams import is_streamed, streams
 
 USUAL_LUTS: dict[Target, int] = {
     "xc7": 20_000, "xcup": 20_000, "ecp5": 20_000, "ice40": 5_000, "gowin": 15_000,
@@ -198,7 +199,7 @@ def _program(ways: Sequence[Part], limits: _Limits, least_cycles: bool) -> list[
             low.append(-math.inf)
             high.append(0.0)
     # Only here: vectors are planned without, and it takes half a second to import.
-    from scipy.optimize import (  # type: ignore[import-untyped]
+    from scipy.optimize import (
         Bounds,
         LinearConstraint,
         milp,

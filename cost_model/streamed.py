@@ -37,6 +37,7 @@ from bitwright.models.graph import (
     loading,
     weight_width,
 )
+from bitwright.models.graph.heads import Lines, Narrow, Repeat, Sweep, Widen
 from bitwright.models.graph.plan import is_depthwise
 from bitwright.models.graph.positions import at_position, seen_at_position
 from bitwright.models.graph.products import products
@@ -44,13 +45,8 @@ from bitwright.models.graph.streams import (
     INPUT,
     OUTPUT,
     Block,
-    Lines,
-    Narrow,
-    Repeat,
     Step,
     Streams,
-    Sweep,
-    Widen,
     latency,
     needs_memory,
 )

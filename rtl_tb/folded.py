@@ -6,7 +6,7 @@ with a window decide themselves when: they have the handshake of a block's head.
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import lcm
+from math import gcd
 
 import numpy as np
 
@@ -28,8 +28,9 @@ from bitwright.models.graph import (
     Value,
     loading,
 )
+from bitwright.models.graph.heads import Sweep
 from bitwright.models.graph.positions import at_position, seen_at_position
-from bitwright.models.graph.streams import Block, Step, Sweep, latency, needs_memory
+from bitwright.models.graph.streams import Block, Step, latency, needs_memory
 from bitwright.rtl_tb.heads import begin, rom_instance, window
 from bitwright.rtl_tb.memory import (
     address_width,
@@ -105,9 +106,10 @@ def _for_beat(reach: Interval, lanes: int) -> Interval:
 
     Behind a reshape neither need divide the other.
     """
-    channels = len(reach.low)
-    carried = np.arange(lcm(lanes, channels)).reshape(-1, lanes) % channels
-    return Interval(reach.low[carried].min(axis=0), reach.high[carried].max(axis=0))
+    apart = gcd(lanes, len(reach.low))  # of the channels of a lane, from beat to beat
+    low = [reach.low[lane % apart :: apart].min() for lane in range(lanes)]
+    high = [reach.high[lane % apart :: apart].max() for lane in range(lanes)]
+    return Interval(np.array(low), np.array(high))
 
 
 def _for_lanes(

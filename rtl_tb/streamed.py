@@ -5,20 +5,8 @@ from collections.abc import Collection
 from typing_extensions import assert_never
 
 from bitwright.models.graph import LOAD_BITS, Add, Concat, Cycles, Graph, Value
-from bitwright.models.graph.streams import (
-    INPUT,
-    OUTPUT,
-    Block,
-    Fifo,
-    Lines,
-    Narrow,
-    Pass,
-    Repeat,
-    Step,
-    Streams,
-    Sweep,
-    Widen,
-)
+from bitwright.models.graph.heads import Lines, Narrow, Pass, Repeat, Sweep, Widen
+from bitwright.models.graph.streams import INPUT, OUTPUT, Block, Fifo, Step, Streams
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.heads import lines
 from bitwright.rtl_tb.text import LINE, buses, concatenation, instance, resized
@@ -78,10 +66,8 @@ class _Top:
         ]
         if self.loadable:
             self.lines.append("  assign s_load_tready = 1'b1;")
-        unused = ["s_axis_tlast"]
-        if axis[0] > bits[0]:
-            unused.append(f"s_axis_tdata[{axis[0] - 1}:{bits[0]}]")
-        self.lines.append(f"  wire unused = &{concatenation(unused, 6)};")
+        padding = f"s_axis_tdata[{axis[0] - 1}:{bits[0]}], " if axis[0] > bits[0] else ""
+        self.lines.append(f"  wire unused = &{{{padding}s_axis_tlast}};")
         for fifo in self.fifos.values():
             self.lines += [
                 f"  wire {_bus(self._bits(fifo))} {fifo.name}_data;",

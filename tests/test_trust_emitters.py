@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from trust import engines
-from trust.emitters import EMITTERS, ROOM, passes
+from trust.emitters import EMITTERS, ROOM
 from trust.handmade import handmade
 from trust.python_mutants import python_mutants
 
@@ -24,6 +24,14 @@ comment = source.replace('"// ', '"// And ') + "\\n# the same\\n"
 cases = [engines.case(network(SEED, number), number)]
 found = Emitter(name, cases, Path(sys.argv[4])).judged([source, comment, "1 / 0", *mutants])
 print(json.dumps(found))
+"""
+PASSED = """
+import sys
+from pathlib import Path
+from trust.emitters import ROOM, passes
+right = (ROOM / "text.py").read_text()
+wrong = right.replace("made.width <= kind.width", "made.width < kind.width")
+print(*(passes("text", text, Path(sys.argv[1]) / "tests") for text in (right, wrong)))
 """
 
 
@@ -56,9 +64,9 @@ def test_every_emitter_has_mutants_and_assertions_have_none() -> None:
 
 
 def test_what_no_network_shows_is_left_to_the_tests_of_texts(tmp_path: Path) -> None:
-    right = (ROOM / "text.py").read_text()
-    wrong = right.replace("made.width <= kind.width", "made.width < kind.width")  # a needless cast
-    assert passes("text", right, tmp_path / "right") and not passes("text", wrong, tmp_path)
+    command = [sys.executable, "-c", PASSED, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOM.parent, capture_output=True, text=True)
+    assert done.stdout == "True False\n", done.stderr  # the right one, and one with needless casts
 
 
 def test_networks_made_by_hand_pass_and_have_names_of_their_own() -> None:

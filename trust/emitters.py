@@ -60,7 +60,8 @@ Verdict = Literal["alike", "comments", "differs", "raises", "warns", "wrong", "f
 """alike: it emits the same text. comments: the same but for comments and spaces. differs: another
 design, and nobody noticed. The others are killed; fails: a test."""
 _ORDER = get_args(Verdict)
-SURVIVES, KILLED = ("alike", "differs"), ("raises", "warns", "wrong", "fails")
+SURVIVES: tuple[Verdict, ...] = ("alike", "differs")
+KILLED: tuple[Verdict, ...] = ("raises", "warns", "wrong", "fails")
 
 
 def _forked(work: Callable[[], bool]) -> bool:
@@ -96,7 +97,7 @@ def _import_as(emitter: str, text: str, room: str) -> None:
     for name in [n for n in sys.modules if n.startswith(room)]:
         del sys.modules[name]
     mutated = Mutated(f"bitwright.rtl_tb.{emitter}", ROOM / f"{emitter}.py", text)
-    sys.meta_path.insert(0, mutated)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, mutated)
 
 
 def emitted_by(emitter: str, text: str, cases: Sequence[Case], tag: str, folder: Path) -> bool:

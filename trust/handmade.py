@@ -133,21 +133,21 @@ def _in_beats() -> Iterator[Network]:
         weights = dice.integers(-(1 << (width - 1)), 1 << (width - 1), (12, 4))
         weights = np.where(weights < 0, -1, 1) if width == 1 else weights
         name = f"conv{width}_{kind}"
-        op = Conv2d(Plain(weights, width), np.array([0, 5, -7, 0]), wide)
-        yield _one(name, (4, 5, 2), kind, op, None, Folded(2, 2, memory="lut"))
-        yield _one(f"{name}_lines", (4, 5, 2), kind, op, None, Unrolled(2))
-        op = Conv2d(Plain(weights[:6], width), np.zeros(4, int), wide, 4)
+        conv = Conv2d(Plain(weights, width), np.array([0, 5, -7, 0]), wide)
+        yield _one(name, (4, 5, 2), kind, conv, None, Folded(2, 2, memory="lut"))
+        yield _one(f"{name}_lines", (4, 5, 2), kind, conv, None, Unrolled(2))
+        each = Conv2d(Plain(weights[:6], width), np.zeros(4, int), wide, 4)
         for lanes in (1, 2):
             engine = Folded(lanes, memory="block")
-            yield _one(f"{name}_deep{lanes}", (4, 5, 4), kind, op, None, engine)
+            yield _one(f"{name}_deep{lanes}", (4, 5, 4), kind, each, None, engine)
 
 
 def _narrower_maxima() -> Iterator[Network]:
     """The largest of a window where its type has room for more."""
-    for lanes in (1, 2):
+    for channels, lanes in ((2, 1), (2, 2), (24, 24)):
         b = Builder(f"narrower{lanes}")
-        x = b.input("x", (3, 4, 2), S3)
-        y = b.add("wide", Reshape(), x, kind=S6, shape=(3, 4, 2))
+        x = b.input("x", (3, 4, channels), S3)
+        y = b.add("wide", Reshape(), x, kind=S6, shape=(3, 4, channels))
         y = b.add("pool", MaxPool(Window((2, 2))), y)
         yield Network(b.graph(y), Plan({"wide": Unrolled(0), "pool": Folded(lanes)}))
 
@@ -158,9 +158,9 @@ def _joins() -> Iterator[Network]:
     for i, (kind, factors) in enumerate(
         [(S3, (1, -1)), (U3, (-300, 7)), (S1, (2, 1)), (U1, (1, 1))]
     ):
-        for lanes in (1, 4):
+        for channels, lanes in ((4, 1), (4, 4), (24, 24)):
             b = Builder(f"joined{i}_{lanes}")
-            x = b.input("x", (2, 4), kind)
+            x = b.input("x", (2, channels), kind)
             table = dice.integers(-2, 2, (1, 1 << kind.width))
             y = b.add("other", Lookup(table, kind.min), x)
             y = b.add("sum", Add(factors), x, y)

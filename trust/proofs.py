@@ -24,8 +24,9 @@ from bitwright.rtl_tb import Form, emit
 from bitwright.rtl_tb.proof import cells, prove
 from bitwright.rtl_tb.proof.specification import terms
 from trust import results
+from trust.battery import SEED
+from trust.bench import CELLS
 from trust.mutants import Mutant, mutants
-from trust.mutation import CELLS, SEED
 from trust.networks import network
 
 RANDOM = 12
@@ -138,7 +139,7 @@ def _network(
     with tempfile.TemporaryDirectory(prefix="bitwright-proofs-") as folder:
         found = prove(graph, emit(graph, plan, Path(folder) / "rtl", form), seconds=seconds)
     # Concatenations are wires of the top module, and have no hardware of their own.
-    count = Counter(one.status for one in found if one.node and one.kind != "concat")
+    count = Counter[str](one.status for one in found if one.node and one.kind != "concat")
     whole = next(one for one in found if not one.node)
     counted = not count["refuted"] and whole.status != "refuted" and not count["simulated"]
     _record("network", name, count, int(counted), begun, whole=whole.status, cycles=whole.cycles)

@@ -37,7 +37,8 @@ from bitwright.models.graph import (
     with_any_weights,
 )
 from bitwright.models.graph.cycles import sized
-from bitwright.models.graph.streams import Block, Step, Sweep, is_streamed, latency, needs_memory
+from bitwright.models.graph.heads import Sweep
+from bitwright.models.graph.streams import Block, Step, is_streamed, latency, needs_memory
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.proof import checker
