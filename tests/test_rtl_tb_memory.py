@@ -34,6 +34,59 @@ endmodule
 """
 
 
+ROM = """\
+// 3 words of 5 bits; a word is at data_o one cycle after its address.
+module words (
+  input  logic clk_i,
+  input  logic [1:0] address_i,
+  output logic [4:0] data_o
+);
+  (* rom_style = "block" *) logic [4:0] data_q;
+  always_ff @(posedge clk_i) begin
+    (* rom_style = "block" *) case (address_i)
+      2'd0: data_q <= 5'h1;
+      2'd1: data_q <= 5'h1f;
+      2'd2: data_q <= 5'h0;
+      default: data_q <= 'x;
+    endcase
+  end
+  assign data_o = data_q;
+endmodule
+"""
+
+
+def test_constants_are_a_case_statement() -> None:
+    assert memory.rom("words", [1, 31, 0], 5, "block") == ROM
+
+
+def test_only_addresses_without_a_word_need_a_default() -> None:
+    for words in (1, 2, 4, 16):
+        full = (1 << memory.address_width(words)) == words
+        assert ("default" in memory.rom("words", [0] * words, 1)) is not full
+
+
+def test_deep_constants_are_banks_of_4096_words_behind_wires_of_their_own() -> None:
+    text = memory.rom("words", [3] * 8193, 2, "auto")
+    inside = re.findall(r"case \(inner\)\n(.*?)    endcase", text, re.DOTALL)
+    assert [re.sub(r"12'd\d+: (\w+) <= 2'h3;\s+", "", part).strip() for part in inside] == [
+        "", "", "default: bank2_q <= 'x;",
+    ]  # fmt: skip
+    assert [part.count("'h3") for part in inside] == [4096, 4096, 1]
+    assert "  wire [11:0] inner = address_i[11:0];\n" in text
+    assert text.endswith("""\
+  logic [1:0] bank_q;
+  always_ff @(posedge clk_i) bank_q <= address_i[13:12];
+  always_comb begin
+    case (bank_q)
+      2'd0: data_o = bank0_q;
+      2'd1: data_o = bank1_q;
+      default: data_o = bank2_q;
+    endcase
+  end
+endmodule
+""")
+
+
 def test_a_memory_that_is_written_begins_with_its_words() -> None:
     assert memory.loadable("words", [1, 31, 0], 5, "block") == LOADABLE
 

@@ -54,7 +54,8 @@ EMITTERS = ("text", "memory", "plain", "layers", "heads", "products", "streamed"
 _AT_ONCE = 16
 _LINTED = 3  # designs of a mutant that are looked at for warnings
 _CPU_S, _WALL_S = 60, 240  # to emit all networks, or to run tests
-_TAG, _WORDS = "mutant", "words.npy"
+_RIGHT, _TAG = "_right", "_is_{:02}"  # all as long, for lines may be broken behind them
+_WORDS = "words.npy"
 
 Verdict = Literal["alike", "comments", "differs", "raises", "warns", "wrong", "fails"]
 """alike: it emits the same text. comments: the same but for comments and spaces. differs: another
@@ -111,6 +112,7 @@ def emitted_by(emitter: str, text: str, cases: Sequence[Case], tag: str, folder:
             one = case.network
             graph = replace(one.graph, name=f"{one.graph.name}{tag}")
             fresh.emit(graph, one.plan, folder / one.graph.name, one.form)
+            load_design(folder / one.graph.name)
             if one.loaded is not None:
                 words = loads.load_words(one.loaded, one.plan, one.graph)
                 np.save(folder / one.graph.name / _WORDS, words)
@@ -148,11 +150,11 @@ class Emitter:
         """tests: mutants have to pass those of texts, too."""
         self.emitter, self.cases, self.folder, self.tests = emitter, cases, folder, tests
         source = (ROOM / f"{emitter}.py").read_text()
-        if not emitted_by(emitter, source, cases, _TAG, folder / "right"):
+        if not emitted_by(emitter, source, cases, _RIGHT, folder / "right"):
             raise AssertionError(f"{emitter}.py does not emit without a mistake")
         if tests and not self._passes(source):
             raise AssertionError(f"the tests of {emitter}.py fail without a mistake")
-        self.right = [self._code("right", case, _TAG) for case in cases]
+        self.right = [self._code("right", case, _RIGHT) for case in cases]
         self._turns = 0
 
     def _passes(self, text: str) -> bool:
@@ -194,7 +196,7 @@ class Emitter:
 
     def _emitted(self, i: int, text: str) -> tuple[Verdict, list[tuple[Case, Design]]]:
         """What a mutant emits, without a simulation, and the designs that differ in words."""
-        tag, place = f"{_TAG}{i}x", self.folder / f"m{i}"
+        tag, place = _TAG.format(i), self.folder / f"m{i}"
         if not emitted_by(self.emitter, text, self.cases, tag, place):
             return "raises", []
         verdict: Verdict = "alike"
