@@ -34,7 +34,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from bitwright.models.errors import BitwrightError, ToolError
+from bitwright.models.errors import BitwrightError
 from bitwright.rtl_tb import Design, load_design
 from bitwright.rtl_tb.many import build_many
 from trust import engines, results
@@ -112,7 +112,8 @@ def emitted_by(emitter: str, text: str, cases: Sequence[Case], tag: str, folder:
             one = case.network
             graph = replace(one.graph, name=f"{one.graph.name}{tag}")
             fresh.emit(graph, one.plan, folder / one.graph.name, one.form)
-            load_design(folder / one.graph.name)
+            made = load_design(folder / one.graph.name)
+            assert made.input_beat.size and made.output_beat.size  # or they raise
             if one.loaded is not None:
                 words = loads.load_words(one.loaded, one.plan, one.graph)
                 np.save(folder / one.graph.name / _WORDS, words)
@@ -219,7 +220,7 @@ class Emitter:
         place = self.folder / f"sim{self._turns}"
         try:
             simulators = build_many([design for _, _, design in given], place)
-        except ToolError:
+        except BitwrightError:
             if len(given) == 1:
                 yield given[0][0], True
             else:
