@@ -259,14 +259,14 @@ class _Names:
         if end.source is None:
             return literal(end.constant, width)
         value = self._operand(end.source, end.shift, width, stage)
-        sign = "-" if end.constant < 0 else ""
+        sign = f"{end.constant:+}"[0]
         # A sum can fit where its constant alone does not: its lower bits are enough then.
         size = f"{width}'d{abs(end.constant) % (1 << width)}"
         if end.negate:
-            return f"-({value})" if end.constant == 0 else f"{sign}{size} - {value}"
+            return f"-({value})" if end.constant == 0 else f"{sign.strip('+')}{size} - {value}"
         if end.constant == 0:
             return value
-        return f"{value} {sign or '+'} {size}"
+        return f"{value} {sign} {size}"
 
     def type(self, i: int) -> tuple[bool, int]:
         """Whether value i can be negative, and the bits that hold it."""

@@ -105,6 +105,7 @@ def _others() -> Iterator[Whole]:
     yield "dense_ternary", S3, Dense(Plain(ternary, 2), np.array([0, 0, -1])), None
     yield "dense_wide", U1, Dense(Plain(ternary * 32767, 16), np.array([1 << 40, 0, -1])), None
     yield "dense_one", S1, Dense(Plain(dice.choice([-1, 1], (5, 1)), 1), np.array([0])), None
+    yield "dense_many", S3, Dense(Plain(dice.integers(-4, 4, (5, 30)), 3), np.arange(30)), None
     yield "argmax", S3, ArgMax(), None
 
 
@@ -173,7 +174,7 @@ def _far() -> Iterator[Network]:
     """Sums that are small though their constants and factors are not."""
     b = Builder("far_constant")
     y = b.add("high", Lookup(np.arange(108, 116)[None]), b.input("x", (3,), U3))
-    y = b.add("low", Dense(Plain(np.eye(3, dtype=int), 2), np.array([-108, -109, 117])), y)
+    y = b.add("low", Dense(Plain(np.diag([1, 1, -1]), 2), np.array([-108, -109, 117])), y)
     yield Network(b.graph(y), Plan(dict.fromkeys(("high", "low"), Unrolled(1))))
     b = Builder("far_factor")
     x = b.input("x", (3,), U1)
