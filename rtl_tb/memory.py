@@ -170,6 +170,12 @@ def requantize_words(op: Requantize, lanes: int) -> list[int]:
     return _steps(channels, lanes)
 
 
+def bias_words(op: Requantize, lanes: int) -> list[int]:
+    """The same of one that appends bits: the biases alone, BiasWidth - 1 bits each, unsigned."""
+    width = requantize_widths(op)[1] - 1
+    return _steps([[(int(b), width)] for b in op.bias], lanes)
+
+
 def lookup_words(op: Lookup, width: int, lane: int, lanes: int) -> list[int]:
     """The memory of one lane of a bw_lookup_stream, whose results have `width` bits.
 

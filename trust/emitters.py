@@ -165,7 +165,7 @@ class Emitter:
         """A design's texts without tags, and their words but for comments; with what is loaded."""
         name = case.network.graph.name
         design = load_design(self.folder / place / name)
-        parts = [design.to_json("", ""), *(file.read_text() for file in design.files)]
+        parts = [design.to_json(""), *(file.read_text() for file in design.files)]
         text = "".join(parts).replace(f"{name}{tag}", name)
         words = repr(getattr(_words(self.folder / place / name), "tolist", str)())
         code = " ".join(re.sub(r"//[^\n]*", "", text).split())

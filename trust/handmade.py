@@ -125,6 +125,8 @@ def _in_beats() -> Iterator[Network]:
             factors, bias = dice.integers(-999, 999, (2, 6))
             op = Requantize(factors, bias << shift, shift, rounding)  # type: ignore[arg-type]
             yield _one(f"scale{lanes}_{shift}", (6,), S6, op, S6, Folded(lanes))
+        op = Requantize(np.full(6, 8), np.array([0, 1, 7, 4, 0, 6]), 0, "floor")  # bits appended
+        yield _one(f"appended{lanes}", (6,), S6, op, S10, Folded(lanes))
     wide = Window((2, 3), (1, 2), (1, 0, 0, 1))
     for pool in (MaxPool, SumPool):
         for lanes in (1, 2):

@@ -63,7 +63,7 @@ from bitwright.models.graph.ops import (
     Window,
 )
 from bitwright.models.graph.passes import PASSES, optimise
-from bitwright.models.graph.plan import TARGETS, Engine, Folded, Plan, Target, Unrolled
+from bitwright.models.graph.plan import TARGETS, USUAL_MHZ, Engine, Folded, Plan, Target, Unrolled
 from bitwright.models.graph.plan_storage import (
     load_plan,
     plan_from_json,
@@ -81,6 +81,7 @@ __all__ = [
     "LOAD_BITS",
     "PASSES",
     "TARGETS",
+    "USUAL_MHZ",
     "Add",
     "ArgMax",
     "BitPlanes",

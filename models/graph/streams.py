@@ -149,6 +149,16 @@ def needs_memory(op: Threshold | Requantize | Lookup, lanes: int, channels: int)
     return lanes < channels and per_channel(op)
 
 
+def appends_bits(op: Requantize) -> bool:
+    """Whether it shifts every channel alike and fills the low bits: wires, and biases to store.
+
+    So a float bias behind a last layer is lowered (see `lower/output.py`).
+    """
+    factor = int(op.multiplier[0])
+    alike = factor > 0 and factor & (factor - 1) == 0 and np.all(op.multiplier == factor)
+    return bool(op.shift == 0 and alike and np.all((op.bias >= 0) & (op.bias < factor)))
+
+
 def latency(node: Node, engine: Engine) -> int:
     """Cycles through the hardware of a node, not counting a head in front of it."""
     op = node.op
