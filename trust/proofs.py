@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from trust.bench import CELLS
 from trust.mutants import Mutant, mutants
 from trust.networks import network
 
-RANDOM = 12
+RANDOM = 24
 """Networks of the mutation battery's seed, the first of which are taken."""
 
 _MUTANT_CYCLES = 16
@@ -123,13 +124,16 @@ def _noticed(cell: str, mutant: Mutant) -> bool | None:
 
 
 def _networks() -> Iterator[tuple[str, Graph, Plan, Form]]:
-    """Random networks, and those of the benchmarks, smaller ones first."""
-    for number in range(RANDOM):
-        one = network(SEED, number)
-        yield one.graph.name, one.graph, one.plan, one.form
+    """Random networks, and in turn with them those of the benchmarks, smaller ones first."""
+    drawn = [network(SEED, number) for number in range(RANDOM)]
     graphs = [(folder, load(folder)) for folder in _BENCHMARKS.iterdir()]
-    for folder, graph in sorted(graphs, key=lambda pair: terms(pair[1].nodes, [pair[1].input])):
-        yield folder.name, graph, load_plan(folder / "plan.json"), "adder_graph"
+    graphs.sort(key=lambda pair: terms(pair[1].nodes, [pair[1].input]))
+    for one, known in zip_longest(drawn, graphs):
+        if known is not None:
+            folder, graph = known
+            yield folder.name, graph, load_plan(folder / "plan.json"), "adder_graph"
+        if one is not None:
+            yield one.graph.name, one.graph, one.plan, one.form
 
 
 def _network(
