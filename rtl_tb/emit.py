@@ -29,7 +29,7 @@ from bitwright.rtl_tb.layers import layer
 from bitwright.rtl_tb.plain import plain_layer
 from bitwright.rtl_tb.redundant import as_core, core_name, redundant_top
 from bitwright.rtl_tb.streamed import streamed_top
-from bitwright.rtl_tb.text import describe
+from bitwright.rtl_tb.text import buses, describe
 
 Form = Literal["adder_graph", "plain"]
 
@@ -126,9 +126,7 @@ def _cells(texts: Iterable[str]) -> list[str]:
 def _top(graph: Graph, timing: Cycles, modules: dict[str, str]) -> str:
     source, output = graph.input, graph.output
     in_bits, out_bits = _bytes(source), _bytes(output)
-    width = max(len(str(in_bits - 1)), len(str(out_bits - 1))) + 4
-    data_in, data_out = f"[{in_bits - 1}:0]".rjust(width), f"[{out_bits - 1}:0]".rjust(width)
-    bit = " " * width
+    data_in, data_out, bit = buses(in_bits, out_bits)
     lines = [
         f"// {graph.name}: one whole vector a beat, element 0 in the lowest bits, AXI4-Stream.",
         f"// Latency {timing.latency} cycles, initiation interval {timing.interval}.",
@@ -160,7 +158,7 @@ def _top(graph: Graph, timing: Cycles, modules: dict[str, str]) -> str:
         banner = f"// ----- {n}: {node.kind}, {describe(node.output)} "
         lines += [
             "",
-            f"  {banner}{'-' * (96 - len(banner))}",
+            f"  {banner.ljust(96, '-')}",
             f"  wire [{node.output.bits - 1}:0] {n}_data;",
             f"  wire {n}_valid, {n}_ready, {n}_last;",
             f"  {modules[n]} u_{n} (",

@@ -43,6 +43,7 @@ from bitwright.rtl_tb.memory import (
 )
 from bitwright.rtl_tb.products import product_modules
 from bitwright.rtl_tb.text import (
+    buses,
     concatenation,
     describe,
     element,
@@ -98,7 +99,7 @@ def step_modules(
         if needs_memory(op, lanes, channels):
             return _from_memory(op, part, beat, channels // lanes, module)
         part = replace(part, op=_for_lanes(op, lanes, channels))
-    stages = engine.stages if isinstance(engine, Unrolled) else latency(node, engine)
+    stages = latency(node, engine)
     return {module: write(part, beat, _for_beat(reach, lanes), module, stages, True)}
 
 
@@ -107,10 +108,10 @@ def _for_beat(reach: Interval, lanes: int) -> Interval:
 
     Behind a reshape neither need divide the other.
     """
-    channels = len(reach.low)
-    beats = channels // gcd(lanes, channels)  # after so many the first lane is at channel 0 again
-    carried = np.arange(beats * lanes).reshape(beats, lanes) % channels
-    return Interval(reach.low[carried].min(axis=0), reach.high[carried].max(axis=0))
+    apart = gcd(lanes, len(reach.low))  # of the channels of a lane, from beat to beat
+    low = [reach.low[lane % apart :: apart].min() for lane in range(lanes)]
+    high = [reach.high[lane % apart :: apart].max() for lane in range(lanes)]
+    return Interval(np.array(low), np.array(high))
 
 
 def _for_lanes(
@@ -213,7 +214,7 @@ def _from_memory(
 def _tables(op: Lookup, node: Node, source: Value, steps: int, module: str) -> Modules:
     """One memory a lane: the tables of all channels that the lane sees, one after another."""
     lanes, kind, made = source.size, source.type, node.output.type
-    address = address_width(steps) + kind.width if steps > 1 else kind.width
+    address = address_width(steps) + kind.width
     modules: Modules = {}
     lines = [
         f"  wire [{lanes * address - 1}:0] address;",
@@ -248,13 +249,10 @@ def _stream_head(node: Node, source: Value, steps: int, module: str) -> str:
 def _add(op: Add, node: Node, sources: list[Value], step: Step, module: str, stages: int) -> str:
     """One sum a lane, then the node's registers."""
     made, lanes = node.output.type, step.makes
-    width = max(len(str(v.type.width * lanes)) for v in (*sources, node.output)) + 4
-    bit = " " * width
+    *read, data, bit = buses(*(v.type.width * lanes for v in (*sources, node.output)))
     ports = [f"  input  logic {bit} clk_i,", f"  input  logic {bit} rst_ni,"]
-    for i, source in enumerate(sources):
-        data = f"[{source.type.width * lanes - 1}:0]".rjust(width)
-        ports.append(f"  input  logic {data} data{i}_i,  // {lanes} x {source.type}")
-    data = f"[{made.width * lanes - 1}:0]".rjust(width)
+    for i, (source, bus) in enumerate(zip(sources, read, strict=True)):
+        ports.append(f"  input  logic {bus} data{i}_i,  // {lanes} x {source.type}")
     ports += [
         f"  input  logic {bit} valid_i,",
         f"  output logic {data} data_o,  // {lanes} x {made}",

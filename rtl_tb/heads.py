@@ -3,7 +3,7 @@
 from bitwright.models.graph import Node, Value
 from bitwright.models.graph.heads import Lines, Sweep
 from bitwright.models.graph.streams import Step
-from bitwright.rtl_tb.text import instance
+from bitwright.rtl_tb.text import buses, instance
 
 
 def window(sweep: Sweep, width: int, name: str) -> str:
@@ -41,9 +41,7 @@ def lines(head: Lines, width: int, name: str) -> str:
 
 def _head_ports(taken: str, taken_bits: int, made: str, made_bits: int) -> str:
     """The ports of a module that begins with a window. taken, made: what beats carry."""
-    width = max(len(str(taken_bits - 1)), len(str(made_bits - 1))) + 4
-    data_in, data_out = f"[{taken_bits - 1}:0]".rjust(width), f"[{made_bits - 1}:0]".rjust(width)
-    bit = " " * width
+    data_in, data_out, bit = buses(taken_bits, made_bits)
     return f"""\
   input  logic {bit} clk_i,
   input  logic {bit} rst_ni,

@@ -164,7 +164,7 @@ def _lookup_layer(op: Lookup, source: Value, output: Value, stages: int) -> str:
 
 def _requantize_products(op: Requantize, interval: Interval) -> AdderGraph:
     """The products and constants of a requantiser; rounding adds one half to the constant."""
-    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
+    half = (1 << op.shift) >> 1 if op.rounding != "floor" else 0
     return solve(np.diag(op.multiplier), op.bias + half, interval)
 
 
@@ -244,7 +244,7 @@ class _Names:
     def declare(self, kind: str, i: int, stage: int | None = None) -> str:
         """The declaration of value i, or of its register at the end of a stage."""
         signed, width = self.type(i)
-        name = self.at(i, self._made.get(i, 1) if stage is None else stage + 1)
+        name = self.at(i, self._made[i] if stage is None else stage + 1)
         return f"{kind} {'signed ' if signed else ''}[{width - 1}:0] {name}"
 
     def sum(self, adder: Adder, i: int, stage: int) -> str:
@@ -259,14 +259,14 @@ class _Names:
         if end.source is None:
             return literal(end.constant, width)
         value = self._operand(end.source, end.shift, width, stage)
-        sign = "-" if end.constant < 0 else ""
+        sign = f"{end.constant:+}"[0]
         # A sum can fit where its constant alone does not: its lower bits are enough then.
         size = f"{width}'d{abs(end.constant) % (1 << width)}"
         if end.negate:
-            return f"-({value})" if end.constant == 0 else f"{sign}{size} - {value}"
+            return f"-({value})" if end.constant == 0 else f"{sign.strip('+')}{size} - {value}"
         if end.constant == 0:
             return value
-        return f"{value} {sign or '+'} {size}"
+        return f"{value} {sign} {size}"
 
     def type(self, i: int) -> tuple[bool, int]:
         """Whether value i can be negative, and the bits that hold it."""
@@ -316,7 +316,7 @@ def _threshold_layer(
   bw_threshold #(
     .InWidth({kind.width}), .InSigned({int(kind.signed)}), .OutWidth({made.width}), \
 .Levels({len(levels)}),
-    .Base({literal(int(op.base[c]), made.width)}), .Falling({int(op.step[c] < 0)}),
+    .Base({literal(int(op.base[c]), made.width)}), .Falling({op.falling[c]}),
     .Thresholds({table})
   ) u_y{i} (.data_i({element("data_i", i, source.type.width, kind.width)}), .data_o(y{i}));""")
     lines += _unused(source, widths)

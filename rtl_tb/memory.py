@@ -150,7 +150,7 @@ def threshold_words(op: Threshold, source: IntType, output: IntType, lanes: int)
         [
             *((int(t), source.width + 1) for t in thresholds[c]),
             (int(op.base[c]), output.width),
-            (int(op.step[c] < 0), 1),
+            (int(op.falling[c]), 1),
         ]
         for c in range(len(op.base))
     ]
@@ -181,16 +181,16 @@ def bias_words(op: Requantize, lanes: int) -> list[int]:
 def lookup_words(op: Lookup, width: int, lane: int, lanes: int) -> list[int]:
     """The memory of one lane of a bw_lookup_stream, whose results have `width` bits.
 
-    Table after table of the channels that the lane sees, or the one table that all share.
+    Table after table of the channels that the lane sees.
     """
-    tables = op.table[lane::lanes] if len(op.table) > 1 else op.table
     # The cell's address is two's complement: entry 0 is for the bits 0…0.
-    return [int(v) & (1 << width) - 1 for row in tables for v in np.roll(row, op.lowest)]
+    rows = (np.roll(row, op.lowest) for row in op.table[lane::lanes])
+    return [int(value) & (1 << width) - 1 for row in rows for value in row]
 
 
 def _rounding_bias(op: Requantize) -> IntArray:
     """The bias with one half added, after which cutting the fraction off rounds."""
-    half = 1 << (op.shift - 1) if op.rounding != "floor" and op.shift > 0 else 0
+    half = (1 << op.shift) >> 1 if op.rounding != "floor" else 0
     return op.bias + half
 
 

@@ -14,6 +14,7 @@ from bitwright.models.graph import (
     Conv2d,
     Dense,
     Interval,
+    IntType,
     Lookup,
     MaxPool,
     Node,
@@ -72,7 +73,8 @@ def plain_layer(
 
 def _dots(op: Dense, source: Value, output: Value) -> list[str]:
     weights, kind = decode(op.weights), output.type
-    width = max(int(abs(weights).max()).bit_length() + 1, 2)
+    largest = int(abs(weights).max())
+    width = IntType.holding(-largest, largest).width
     lines = []
     for o in range(weights.shape[1]):
         row = concatenation([literal(int(w), width) for w in weights[:, o]], 6)
@@ -98,7 +100,7 @@ def _thresholds(op: Threshold, source: Value, output: Value) -> list[str]:
   bw_plain_threshold #(
     .InWidth({kind.width}), .InSigned({int(kind.signed)}), .OutWidth({made.width}), \
 .Levels({len(levels)}),
-    .Base({literal(int(op.base[c]), made.width)}), .Falling({int(op.step[c] < 0)}),
+    .Base({literal(int(op.base[c]), made.width)}), .Falling({op.falling[c]}),
     .Thresholds({table})
   ) u_y{i} (.data_i({element("data_i", i, kind.width)}), .data_o(y{i}));""")
     return lines
@@ -129,8 +131,8 @@ def _requantisers(op: Requantize, source: Value, output: Value, largest: int) ->
     for i in range(source.size):
         c = i % source.channels
         m, b = int(op.multiplier[c]), int(op.bias[c])
-        reach = max(abs(m) * largest + abs(b), max(-low, high, 1) << op.shift)
-        width = max(reach.bit_length(), kind.width) + 3  # doubled once, and a sign
+        reach = abs(m) * largest + abs(b) + (1 << op.shift + made.width)
+        width = IntType.holding(-reach, reach).width
         lines.append(f"""\
   wire [{made.width - 1}:0] y{i};
   bw_plain_requantize #(

@@ -40,8 +40,7 @@ def product_modules(
     their module: the node's own, and its memories.
     """
     depthwise = isinstance(op, Conv2d) and is_depthwise(op)
-    simd = 1 if depthwise else step.takes
-    pe, kind, made = step.makes, source.type, node.output.type
+    pe, simd, kind, made = step.makes, engine.simd, source.type, node.output.type
     bits = weight_width(op.weights)
     weights = _weight_words(op, sweep, pe, simd)  # (passes, accesses, lanes, terms)
     bias = op.bias[: sweep.passes * pe].reshape(sweep.passes, pe)
@@ -53,14 +52,11 @@ def product_modules(
     if binary or inverted:
         negative = (weights == -1).sum(axis=(1, 3))
         bias = bias - negative if binary else bias + negative
-    table = weights.reshape(-1, pe * simd)
-    if bits == 1:
-        table = (table + 1) // 2
     word = step.takes * kind.width
     lines = [
         f"  wire [{word - 1}:0] seen;",
         "  wire seen_valid, seen_first, seen_last;",
-        f"  wire [{address_width(len(table)) - 1}:0] weights_address;",
+        f"  wire [{address_width(sweep.passes * sweep.accesses) - 1}:0] weights_address;",
         f"  wire [{address_width(sweep.passes) - 1}:0] pass;",
         "  wire unused_issue, unused_inside;",
         window(sweep, word, "u_window"),
@@ -74,7 +70,7 @@ def product_modules(
     modules: dict[str, str] = {}
     width = pe * made.width
     memories: list[tuple[LoadedPart, list[int], int, str, Memory]] = [
-        ("weights", pack_words(table, bits), pe * simd * bits, "weights_address", engine.memory)
+        ("weights", _packed(weights, bits), pe * simd * bits, "weights_address", engine.memory)
     ]
     if np.any(bias) or loads is not None:
         address = "pass"
@@ -148,12 +144,10 @@ def loaded_words(
     """The words of the memories of a loadable product. made: its output."""
     pe = len(op.bias) // sweep.passes
     assert pe == engine.pe
-    bits = weight_width(op.weights)
-    simd = 1 if isinstance(op, Conv2d) and is_depthwise(op) else engine.simd
-    table = _weight_words(op, sweep, pe, simd).reshape(-1, pe * simd)
+    weights = _weight_words(op, sweep, pe, engine.simd)
     bias = op.bias.reshape(sweep.passes, pe)
     return {
-        "weights": pack_words((table + 1) // 2 if bits == 1 else table, bits),
+        "weights": _packed(weights, weight_width(op.weights)),
         "bias": pack_words(bias, made.type.width),
     }
 
@@ -188,11 +182,18 @@ def _weight_words(op: Dense | Conv2d, sweep: Sweep, pe: int, simd: int) -> IntAr
         # One filter a channel: (taps, channels), pass p has the channels p * pe to p * pe + pe - 1.
         return matrix.T.reshape(sweep.passes, pe, sweep.accesses, 1).transpose(0, 2, 1, 3)
     outputs = sweep.passes * pe
-    kernel = matrix[:, :outputs].reshape(-1, rows, columns, outputs)
-    channels = len(kernel)
+    channels = len(matrix) // (rows * columns)
+    kernel = matrix[:, :outputs]
     used = kernel.reshape(channels // simd, simd, rows, columns, sweep.passes, pe)
     ordered = used.transpose(4, 2, 3, 0, 5, 1)  # passes, rows, columns, words, lanes, terms
     return np.ascontiguousarray(ordered).reshape(sweep.passes, sweep.accesses, pe, simd)
+
+
+def _packed(weights: IntArray, bits: int) -> list[int]:
+    """A word for every access to (passes, accesses, lanes, terms); of one bit, 0 stands for -1."""
+    passes, accesses, lanes, terms = weights.shape
+    table = weights.reshape(passes * accesses, lanes * terms)
+    return pack_words((table == 1).astype(np.int64) if bits == 1 else table, bits)
 
 
 def pack_words(values: IntArray, width: int) -> list[int]:

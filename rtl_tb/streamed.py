@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 from typing_extensions import assert_never
 
-from bitwright.models.graph import Add, Concat, Cycles, Graph, Value
+from bitwright.models.graph import LOAD_BITS, Add, Concat, Cycles, Graph, Value
 from bitwright.models.graph.heads import Lines, Narrow, Pass, Repeat, Sweep, Widen
 from bitwright.models.graph.streams import INPUT, OUTPUT, Block, Fifo, Step, Streams
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.heads import lines
-from bitwright.rtl_tb.text import LINE, concatenation, instance, resized
+from bitwright.rtl_tb.text import LINE, buses, concatenation, instance, resized
 
 
 def streamed_top(
@@ -40,9 +40,7 @@ class _Top:
         lanes = self.input_lanes, self.fifos[OUTPUT].lanes
         bits = lanes[0] * source.type.width, lanes[1] * output.type.width
         axis = [-(-n // 8) * 8 for n in bits]
-        data = [f"[{n - 1}:0]" for n in axis]
-        width = max(map(len, data))
-        data_in, data_out, bit = data[0].rjust(width), data[1].rjust(width), " " * width
+        data_in, data_out, *load, bit = buses(*axis, *([LOAD_BITS] if self.loadable else []))
         self.lines = [
             f"// {self.graph.name}: AXI4-Stream of beats, element 0 lowest in the first.",
             f"// In: {source}, {_beats(source, lanes[0])}.",
@@ -59,7 +57,7 @@ class _Top:
             f"  output logic {bit} m_axis_tvalid,",
             f"  input  logic {bit} m_axis_tready,",
             f"  output logic {bit} m_axis_tlast" + ("," if self.loadable else ""),
-            *(self._load_ports(width) if self.loadable else ()),
+            *(line for data in load for line in self._load_ports(data, bit)),
             ");",
             f"  wire {_bus(bits[0])} {INPUT}_data = s_axis_tdata[{bits[0] - 1}:0];",
             f"  wire {INPUT}_valid = s_axis_tvalid;",
@@ -68,10 +66,8 @@ class _Top:
         ]
         if self.loadable:
             self.lines.append("  assign s_load_tready = 1'b1;")
-        unused = ["s_axis_tlast"]
-        if axis[0] > bits[0]:
-            unused.append(f"s_axis_tdata[{axis[0] - 1}:{bits[0]}]")
-        self.lines.append(f"  wire unused = &{concatenation(unused, 6)};")
+        padding = f"s_axis_tdata[{axis[0] - 1}:{bits[0]}], " if axis[0] > bits[0] else ""
+        self.lines.append(f"  wire unused = &{{{padding}s_axis_tlast}};")
         for fifo in self.fifos.values():
             self.lines += [
                 f"  wire {_bus(self._bits(fifo))} {fifo.name}_data;",
@@ -93,11 +89,10 @@ class _Top:
         ]
         return "\n".join(self.lines)
 
-    def _load_ports(self, width: int) -> list[str]:
+    def _load_ports(self, data: str, bit: str) -> list[str]:
         """The stream of weights, which is never refused. To be used between tensors."""
-        bit = " " * width
         return [
-            f"  input  logic {'[31:0]'.rjust(width)} s_load_tdata,  // new weights, all of them",
+            f"  input  logic {data} s_load_tdata,  // new weights, all of them",
             f"  input  logic {bit} s_load_tvalid,",
             f"  output logic {bit} s_load_tready,",
             f"  input  logic {bit} s_load_tlast  // the next beat is the first again",
@@ -115,7 +110,7 @@ class _Top:
         kind = self.graph.values[block.tensor].type
         what = ", ".join(f"{s.node.name} ({s.node.kind})" for s in block.steps) or block.name
         line = f"// ----- {what}: {block.lanes} x {kind} a beat "
-        self.lines += ["", f"  {line}{'-' * max(96 - len(line), 0)}"]
+        self.lines += ["", f"  {line.ljust(96, '-')}"]
         rooms = " & ".join(f"{name}_room" for name in block.feeds)
         self.lines += [f"  wire {block.name}__room = {rooms};", f"  wire {block.name}__begin;"]
         data, valid = self._head(block)

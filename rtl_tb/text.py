@@ -46,7 +46,7 @@ def wrapped(parts: Iterable[str], indent: int) -> str:
     if len(lines) == 1:
         return lines[0]
     pad = "\n" + " " * indent
-    return pad + pad.join(lines) + pad[: 1 + max(indent - 2, 0)]
+    return pad + pad.join(lines) + pad[:-2]
 
 
 def instance(cell: str, parameters: Mapping[str, object], name: str) -> str:
@@ -66,14 +66,19 @@ def describe(value: Value) -> str:
     return f"{value.size} x {value.type}"
 
 
+def buses(*widths: int) -> list[str]:
+    """Ranges of ports of so many bits, and that of a single one, below each other."""
+    ranges = [*(f"[{width - 1}:0]" for width in widths), ""]
+    column = max(map(len, ranges))
+    return [one.rjust(column) for one in ranges]
+
+
 def layer_ports(source: Value, output: Value, streamed: bool) -> str:
     """The ports that every layer module has: a beat in, a beat out.
 
     streamed: without the handshake, which blocks and FIFOs do for the layers between them.
     """
-    width = max(len(str(source.bits - 1)), len(str(output.bits - 1))) + 4
-    data_in, data_out = f"[{source.bits - 1}:0]".rjust(width), f"[{output.bits - 1}:0]".rjust(width)
-    bit = " " * width
+    data_in, data_out, bit = buses(source.bits, output.bits)
     lines = [
         f"  input  logic {bit} clk_i",
         f"  input  logic {bit} rst_ni",

@@ -14,6 +14,7 @@ from bitwright.models.graph import (
     Builder,
     Conv2d,
     Dense,
+    Engine,
     Folded,
     Graph,
     IntType,
@@ -158,6 +159,22 @@ def test_no_line_is_longer_than_100_columns(tmp_path: Path) -> None:
             design = emit(graph, plan_for(graph), tmp_path / "rtl", form)  # type: ignore[arg-type]
             for file in design.files:
                 assert max(map(len, file.read_text().splitlines())) <= 100, file.name
+
+
+@pytest.mark.parametrize("engine", [Unrolled(1), Folded(2, 2)])
+@pytest.mark.parametrize(("width", "padded"), [(4, False), (3, True)])
+def test_streams_are_padded_to_whole_bytes_and_no_more(
+    tmp_path: Path, engine: Engine, width: int, padded: bool
+) -> None:
+    b = Builder("bytes")
+    x = b.input("x", (2,), IntType(width, signed=True))
+    y = b.add("y", Dense(Plain(np.eye(2, dtype=int), 2), np.zeros(2, int)), x)
+    design = emit(b.graph(y), Plan({"y": engine}), tmp_path / "rtl")
+    top = design.texts()[design.top]
+    assert "logic [7:0] s_axis_tdata" in top and "logic [7:0] m_axis_tdata" in top
+    assert ("s_axis_tdata[7:6]" in top) is ("m_axis_tdata = 8'(" in top) is padded
+    assert ("tdata[7:" not in top.replace("tdata[7:0]", "")) is not padded
+    assert (design.framed, design.load_beats) == (engine != Unrolled(1), 0)
 
 
 def test_a_design_can_be_loaded_again(tmp_path: Path) -> None:

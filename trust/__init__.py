@@ -18,6 +18,8 @@ lint.py         warnings that find it
 equivalence.py  a mistake that is none, proven
 mutation.py     the campaign over all cells
 emitters.py     the Python that emits, with a mistake
+python_mutants.py  what a mistake in Python is
+handmade.py     networks for what random ones seldom have
 proofs.py       every cell and many networks proven, mutants of the cells refuted
 jobs.py         what is killed, and what it leaves
 kills.py        jobs killed at random moments

@@ -52,7 +52,7 @@ def planned(dice: Dice, graph: Graph) -> Network:
     if dice.random() < 0.3:
         graph, engines = _made_loadable(dice, graph, engines)
     plan = Plan(engines, redundancy=3 if redundancy == 3 else 1)
-    loaded = _with_other_weights(dice, graph, plan) if plan.loadable else None
+    loaded = with_other_weights(dice, graph, plan) if plan.loadable else None
     io: IoType = "io_stream" if dice.random() < 0.4 else "io_parallel"
     return Network(graph, plan, form, io, loaded)
 
@@ -117,7 +117,8 @@ def _made_loadable(
     return wide, {**engines, **changed}
 
 
-def _with_other_weights(dice: Dice, graph: Graph, plan: Plan) -> Graph:
+def with_other_weights(dice: Dice, graph: Graph, plan: Plan) -> Graph:
+    """The graph with random weights, and biases in another order, where they are loadable."""
     nodes = []
     for node in graph.nodes:
         op = node.op

@@ -154,6 +154,11 @@ class Threshold:
         if not np.all(np.abs(self.step) == 1):
             raise GraphError("a threshold's step is +1 or -1 in every channel")
 
+    @property
+    def falling(self) -> IntArray:
+        """1 for every channel that counts down, shape (channels,)."""
+        return (self.step < 0).astype(np.int64)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Requantize:

@@ -18,21 +18,21 @@ module golden_y (
 
   wire [1:0] y0;
   bw_plain_requantize #(
-    .InWidth(3), .InSigned(1), .OutWidth(2), .Width(8),
-    .Multiplier(8'd5), .Bias(8'd3), .Shift(2),
-    .Rounding(2), .Low(8'd0), .High(8'd3)
+    .InWidth(3), .InSigned(1), .OutWidth(2), .Width(7),
+    .Multiplier(7'd5), .Bias(7'd3), .Shift(2),
+    .Rounding(2), .Low(7'd0), .High(7'd3)
   ) u_y0 (.data_i(data_i[2:0]), .data_o(y0));
   wire [1:0] y1;
   bw_plain_requantize #(
-    .InWidth(3), .InSigned(1), .OutWidth(2), .Width(7),
-    .Multiplier(7'd1), .Bias(7'd0), .Shift(2),
-    .Rounding(2), .Low(7'd0), .High(7'd3)
+    .InWidth(3), .InSigned(1), .OutWidth(2), .Width(6),
+    .Multiplier(6'd1), .Bias(6'd0), .Shift(2),
+    .Rounding(2), .Low(6'd0), .High(6'd3)
   ) u_y1 (.data_i(data_i[5:3]), .data_o(y1));
   wire [1:0] y2;
   bw_plain_requantize #(
-    .InWidth(3), .InSigned(1), .OutWidth(2), .Width(7),
-    .Multiplier(7'd0), .Bias(7'd9), .Shift(2),
-    .Rounding(2), .Low(7'd0), .High(7'd3)
+    .InWidth(3), .InSigned(1), .OutWidth(2), .Width(6),
+    .Multiplier(6'd0), .Bias(6'd9), .Shift(2),
+    .Rounding(2), .Low(6'd0), .High(6'd3)
   ) u_y2 (.data_i(data_i[8:6]), .data_o(y2));
 
   bw_delay #(.Width(6), .Stages(1)) u_delay (
