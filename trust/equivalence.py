@@ -4,8 +4,8 @@
 it looks at and from the cells' own bench, to parameters.json. A mutant that Yosys proves equal to
 the cell for all of them is no mutant: no test could notice it. Equal means that every register has
 one of the same name on the other side, and that from equal registers and inputs follow equal
-outputs and equal next registers; what is equal only from the states that can be reached is not
-found by sequential.py.
+outputs and equal next registers; what is equal only from the states that can be reached is for
+sequential.py.
 """
 
 import json

@@ -61,10 +61,10 @@ def verdict(cell: str, text: str, values: Parameters, seconds: float = _SECONDS)
         folder = Path(name)
         (folder / f"{cell}.sv").write_text(text)
         (folder / "around.sv").write_text(around(cell, values))
-        gold = _flat(cell, CELLS / f"{cell}.sv", "gold", folder)
-        gate = _flat(cell, folder / f"{cell}.sv", "gate", folder)
+        gold, memories = _flat(cell, CELLS / f"{cell}.sv", "gold", folder)
+        gate, others = _flat(cell, folder / f"{cell}.sv", "gate", folder)
     ports = _ports(gold)
-    if ports != _ports(gate):
+    if ports != _ports(gate) or memories != others:
         raise ToolError(f"{cell}: another memory")
     texts = {
         "gold.v": gold, "gate.v": gate, "both.sv": _both(ports, GUARDS.get(cell, {}))
@@ -72,21 +72,26 @@ def verdict(cell: str, text: str, values: Parameters, seconds: float = _SECONDS)
     return checker.check(texts, "both", seconds=seconds)
 
 
-def _flat(cell: str, text: Path, name: str, folder: Path) -> str:
-    """A cell and its parts as one module; its memories are cut out, their ports are its own."""
+def _flat(cell: str, text: Path, name: str, folder: Path) -> tuple[str, list[tuple[str, str]]]:
+    """A cell and its parts as one module; its memories are cut out, their ports are its own.
+
+    And the memories, with names that say their parameters.
+    """
     files = [text, *(CELLS / f"{part}.sv" for part in sorted(parts_of(cell) - {cell}))]
-    made = folder / f"{name}.v"
-    cut = ["setattr -mod -set keep_hierarchy 1 *bw_ram*"] if cell != "bw_ram" else []
+    whole, made = folder / f"{name}.il", folder / f"{name}.v"
+    keep, cut = "setattr -mod -set keep_hierarchy 1 *bw_ram*", f"expose -evert {name}/c:*.u_*"
     script = [
         *(f"read_verilog -sv -defer {file}" for file in [*files, folder / "around.sv"]),
-        "hierarchy -check -top around", "proc", *cut, "flatten", "opt_clean",
-        *(["expose -evert around/c:*.u_*"] if cut else []),
-        f"rename around {name}", f"select -module {name}",
-        f"write_verilog -noattr -selected {made}",
+        "hierarchy -check -top around", "proc", *([keep] if cell != "bw_ram" else []),
+        "flatten", "opt_clean", f"rename around {name}",
+        f"select -module {name}", f"write_rtlil -selected {whole}", "select -clear",
+        *([cut] if cell != "bw_ram" else []),
+        f"select -module {name}", f"write_verilog -noattr -selected {made}",
     ]  # fmt: skip
     (folder / f"{name}.ys").write_text("\n".join(script) + "\n")
     tools.run([sys.executable, "-c", PROGRAM, folder / f"{name}.ys"], timeout_s=120)
-    return made.read_text()
+    memories = re.findall(r"^  cell (\S*bw_ram\S*) (\S+)$", whole.read_text(), re.MULTILINE)
+    return made.read_text(), sorted(memories)
 
 
 def _ports(module: str) -> Ports:
