@@ -17,6 +17,7 @@ HOURS ?= 8
 SEED ?= 0
 PYTEST ?=
 ROOMS := models hls rtl_tb cost_model
+HOUSE := benchmarks trust
 
 .PHONY: help demo test docs bench bench-conv bench-subbit bench-codecs bench-accuracy bench-search fuzz strangers mutate proofs kills golden notebooks lint types links format clean
 
@@ -83,11 +84,12 @@ lint: $(READY)  ## formatting, lint rules and strict types
 # a part without a word: both look where the package is laid out as links to the real files.
 types: links
 	@cd build/typing && $(abspath $(BIN))/mypy --no-error-summary --config-file $(CURDIR)/pyproject.toml \
-		--cache-dir $(CURDIR)/.mypy_cache -p bitwright
+		--cache-dir $(CURDIR)/.mypy_cache -p bitwright -p benchmarks -p trust
 
 links: $(READY)
 	@rm -rf build/typing && mkdir -p build/typing/bitwright
 	@ln -s $(patsubst %,../../../%,$(wildcard bitwright/*) $(ROOMS)) build/typing/bitwright/
+	@ln -s $(patsubst %,../../%,$(HOUSE)) build/typing/
 
 format: $(READY)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format --quiet .

@@ -25,7 +25,9 @@ from bitwright.models.checkpoints import save_tensors
 from bitwright.models.data import Dataset
 from bitwright.models.data_files import load_dataset
 from bitwright.models.errors import BitwrightError
+from bitwright.models.graph import Target
 from bitwright.models.layers import TiledConv2d, TiledLinear, insert
+from bitwright.models.layers.rate_distortion import Kind
 from bitwright.models.lower import load_model, lower
 from bitwright.models.recipes import RecipeFile, read_recipe
 from bitwright.models.train import accuracy, train
@@ -33,7 +35,7 @@ from bitwright.models.train import accuracy, train
 RECIPES = Path("examples/recipes")
 RESULTS = Path("docs/results")
 RUNS = Path("out/accuracy")
-TARGET = "xc7"
+TARGET: Target = "xc7"
 CLOCK_MHZ, CYCLES = 100.0, 2_000  # of images: so many cycles each at most
 FLOAT = 32
 
@@ -49,7 +51,7 @@ WEIGHTS: Mapping[str, dict[str, object]] = {
 }
 CIFAR = ("float", "binary", "tiled_p4", "tiled_p8", "tiled_p16")
 RATES = (4, 3, 2, 1)
-KINDS = ("uniform", "bitplanes")
+KINDS: tuple[Kind, ...] = ("uniform", "bitplanes")
 CALIBRATION_ROWS = 32
 TUNING_ROWS = 5_000
 """Training rows of the one epoch after bottlenecks were put in: short, as recipes say."""
@@ -95,7 +97,7 @@ class Tuning:
     """A row of bottlenecks.csv: bottlenecks into a trained network, and a short fine-tuning."""
 
     start: Training
-    kind: str
+    kind: Kind
     rate: int
 
     @property
@@ -136,8 +138,10 @@ def stored_bits(model: nn.Module) -> tuple[int, int]:
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             size = layer.weight.numel()
-            tiled = isinstance(layer, TiledLinear | TiledConv2d)
-            stored += size // layer.copies if tiled else FLOAT * size
+            if isinstance(layer, TiledLinear | TiledConv2d):
+                stored += size // layer.copies
+            else:
+                stored += FLOAT * size
             weights += size
     return stored, weights
 

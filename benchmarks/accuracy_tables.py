@@ -130,7 +130,9 @@ def written(text: str, made: dict[str, str]) -> str:
     """A document with every table behind its mark, in place of the table that was there."""
     for name, table in made.items():
         mark = f"<!-- table: {name} -->"
-        text = re.sub(rf"{mark}\n\n(\|.*\n)*", lambda _, m=mark, t=table: f"{m}\n\n{t}\n", text)
+        found = re.search(rf"{mark}\n\n(\|.*\n)*", text)
+        if found is not None:
+            text = f"{text[: found.start()]}{mark}\n\n{table}\n{text[found.end() :]}"
     return text
 
 

@@ -22,12 +22,12 @@ from torch import nn
 from benchmarks.row import FOLDER
 from bitwright.cost_model import estimate, unrolled_plan
 from bitwright.models.data import Dataset, digits
-from bitwright.models.graph import Dense, stored_bits
+from bitwright.models.graph import Dense, Target, stored_bits
 from bitwright.models.layers import CodebookLinear, Codebooks, PowerGrid, PowerLinear
 from bitwright.models.lower import compare, lower
 from bitwright.models.train import Recipe, train
 
-TARGET = "xc7"
+TARGET: Target = "xc7"
 HIDDEN = 16
 BITS = (3, 4)
 SEEDS = (0, 1, 2)
@@ -43,7 +43,8 @@ def layers(bits: int) -> dict[str, Layer]:
 
     def integer(inputs: int, outputs: int) -> nn.Module:
         quant = {"weight_quant": Int8WeightPerTensorFixedPoint, "weight_bit_width": bits}
-        return qnn.QuantLinear(inputs, outputs, bias=False, **quant)
+        made: nn.Module = qnn.QuantLinear(inputs, outputs, bias=False, **quant)
+        return made
 
     def minifloat(inputs: int, outputs: int) -> nn.Module:
         exponent, mantissa = MINIFLOATS[bits]
@@ -53,7 +54,8 @@ def layers(bits: int) -> dict[str, Layer]:
             mantissa_bit_width=mantissa,
             restrict_scaling_type="power_of_two",
         )
-        return qnn.QuantLinear(inputs, outputs, bias=False, weight_quant=quant)
+        made: nn.Module = qnn.QuantLinear(inputs, outputs, bias=False, weight_quant=quant)
+        return made
 
     def codebook(entry_bits: int) -> Layer:
         books = Codebooks(bits, entry_bits=entry_bits)

@@ -30,7 +30,16 @@ from bitwright.cost_model import estimate, make_plan
 from bitwright.inputs import affordable, random_vectors
 from bitwright.models.data_files import FOLDER_VARIABLE, load_dataset
 from bitwright.models.files import replace_file
-from bitwright.models.graph import Conv2d, Dense, IntArray, decode, evaluate, quantise, stored_bits
+from bitwright.models.graph import (
+    Conv2d,
+    Dense,
+    IntArray,
+    Target,
+    decode,
+    evaluate,
+    quantise,
+    stored_bits,
+)
 from bitwright.models.lower import Lowered, compare, lower
 from bitwright.models.recipes import read_recipe
 from bitwright.models.train import train
@@ -40,7 +49,8 @@ from bitwright.rtl_tb.bulk import build
 from examples import mlperf_tiny
 
 FILE = FOLDER / "conv.json"
-TARGET, CLOCK_MHZ = "xc7", 100.0
+TARGET: Target = "xc7"
+CLOCK_MHZ = 100.0
 CYCLES, MOST_VECTORS = 500_000, 1_000  # that random inputs may take in simulation; at least 16
 PAUSED, CONTROL = 4, 16  # vectors that run again with pauses, and with a mistake
 EMIT_S, BUILD_S, IMAGES_A_SECOND, MEMORY_GIB = 30.0, 300.0, 1.0, 8.0

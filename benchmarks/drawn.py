@@ -3,20 +3,24 @@
 The lists of `held_out` were written by hand, and errors on them were seen while formulas were being
 changed. `python -m benchmarks.drawn SEED COUNT` draws networks and plans them, and what it gives is
 kept before a single one of them is measured. Their errors are looked at once the formulas are
-final; another change of the formulas wants another draw (`held_out.DRAWS`).
+final; another change of the formulas wants another draw (`held_out_networks.DRAWS`).
 """
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
+from typing import Literal, TypeVar
 
 import numpy as np
 from rich.console import Console
 
-from benchmarks.held_out import Network, Trained, TrainedCnn, drawn_name
+from benchmarks.held_out_networks import Network, Trained, TrainedCnn, drawn_name
 from bitwright.cost_model import estimate
 from bitwright.models.errors import BitwrightError
 from bitwright.models.graph import Graph, save, save_plan
 from bitwright.models.zoo import random_cnn, random_mlp
+
+T = TypeVar("T")
 
 LEAST, MOST = 500, 6_000
 """Look-up tables of a network, as estimated when it is drawn: what is routed in minutes."""
@@ -45,6 +49,15 @@ def draw(seed: int, number: int) -> None:
         Console().print(f"{network.name}: drawn again: {found.lut:,} LUTs")
 
 
+_SPREADS: tuple[Literal["even", "bell"], ...] = ("even", "bell")
+_FORMS: tuple[Literal["requantize", "threshold"], ...] = ("requantize", "threshold")
+_POOLINGS: tuple[Literal["none", "max", "sum"], ...] = ("none", "max", "sum")
+
+
+def _one(rng: np.random.Generator, of: Sequence[T]) -> T:
+    return of[int(rng.choice(len(of)))]
+
+
 def _random_perceptron(rng: np.random.Generator) -> "partial[Graph]":
     layers = int(rng.integers(2, 4))
     sizes = [int(n) for n in rng.integers(8, 49, layers)] + [int(rng.integers(3, 11))]
@@ -55,8 +68,8 @@ def _random_perceptron(rng: np.random.Generator) -> "partial[Graph]":
         [int(n) for n in rng.integers(2, 7, layers)],
         seed=int(rng.integers(1 << 30)),
         density=float(rng.uniform(0.2, 0.8)),
-        spread=str(rng.choice(["even", "bell"])),
-        form=str(rng.choice(["requantize", "threshold"])),
+        spread=_one(rng, _SPREADS),
+        form=_one(rng, _FORMS),
         name="network",
     )  # fmt: skip
 
@@ -80,13 +93,13 @@ def _images(name: str, rng: np.random.Generator) -> Network:
         [int(n) for n in rng.integers(3, 17, int(rng.integers(1, 3)))],
         weight_bits=int(rng.integers(1, 8)),
         activation_bits=int(rng.integers(1, 7)),
-        pooling=str(rng.choice(["none", "max", "sum"])),
+        pooling=_one(rng, _POOLINGS),
         residual=bool(rng.random() < 0.3),
         depthwise=bool(rng.random() < 0.3),
         seed=int(rng.integers(1 << 30)),
         density=float(rng.uniform(0.3, 0.9)),
-        spread=str(rng.choice(["even", "bell"])),
-        form=str(rng.choice(["requantize", "threshold"])),
+        spread=_one(rng, _SPREADS),
+        form=_one(rng, _FORMS),
         name="network",
     )  # fmt: skip
     return Network(name, make, fps=fps)

@@ -33,5 +33,5 @@ class Peer:
     def __call__(self, x: IntArray) -> IntArray:
         """The network's outputs for a batch of integers, by the peer's C++ interpreter."""
         flat = x.reshape(len(x), -1).astype(np.float64)
-        made = self.program.predict(flat)
-        return made.astype(np.int64).reshape(len(x), *self._outputs)
+        made = np.asarray(self.program.predict(flat), np.int64)
+        return made.reshape(len(x), *self._outputs)

@@ -23,6 +23,7 @@ from bitwright.models.graph import (
     Plain,
     Plan,
     Port,
+    Target,
     Tiled,
     Unrolled,
     Value,
@@ -33,7 +34,7 @@ from bitwright.models.graph import (
 from bitwright.models.graph.codebooks import best_scale, minifloat_table, nearest
 from bitwright.rtl_tb import emit
 
-TARGET = "xc7"
+TARGET: Target = "xc7"
 SHAPE = (64, 32)
 LONG_SHAPE = (256, 128)
 LONG_FILE = Path("docs/results/subbit_long.json")

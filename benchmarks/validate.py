@@ -21,15 +21,16 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from benchmarks.held_out import DRAWS, TARGETS, cycle_rows, networks
-from benchmarks.held_out import drawn as drawn_networks
+from benchmarks.held_out import cycle_rows
+from benchmarks.held_out_networks import DRAWS, TARGETS, networks
+from benchmarks.held_out_networks import drawn as drawn_networks
 from benchmarks.page import into_page
 from bitwright.cost_model import Cost, Estimate, estimate
 from bitwright.cost_model.cost import total
 from bitwright.cost_model.rows import DATA, read_clocks, read_rows
 from bitwright.cost_plot import Pair, plot_errors
 from bitwright.models.files import replace_file
-from bitwright.models.graph import Dense, Graph, Plan, Target, Unrolled, decode
+from bitwright.models.graph import Dense, Graph, IntArray, Plan, Target, Unrolled, decode
 
 JSON, CSV = DATA / "validation.json", DATA / "validation.csv"
 PICTURE, PAGE = Path("docs/results/validation.png"), Path("docs/cost_model.md")
@@ -110,7 +111,7 @@ def _simple(graph: Graph, plan: Plan) -> dict[str, float]:
     return {"bit operations": operations, "solver's cost": solver}
 
 
-def _solver_cost(matrix: np.ndarray, graph: Graph, source: str) -> float:  # type: ignore[type-arg]
+def _solver_cost(matrix: IntArray, graph: Graph, source: str) -> float:
     from alkaid.cmvm import cmvm_solve
 
     reach = graph.intervals[source]
@@ -212,10 +213,9 @@ def row(case: Case) -> dict[str, object]:
     made["lut_by_formulas"] = case.formulas.total.lut
     made["mhz_measured"] = "" if case.mhz is None else round(case.mhz, 1)
     made["mhz_estimated"] = round(case.solved.clock_mhz, 1)
-    ends = case.solved.clock_band or ("", "")
-    made |= {
-        f"mhz_{e}": mhz and round(mhz, 1) for e, mhz in zip(("low", "high"), ends, strict=True)
-    }
+    band = case.solved.clock_band
+    for i, end in enumerate(("low", "high")):
+        made[f"mhz_{end}"] = "" if band is None else round(band[i], 1)
     made["latency"], made["ii"] = case.solved.latency, case.solved.ii
     made["extrapolating"] = len(case.solved.extrapolating)
     return made
@@ -279,7 +279,9 @@ def main() -> None:
     found = cases()
     names = {network.name for seed in DRAWS for network in drawn_networks(seed)}
     targets = [target for target in TARGETS if any(case.target == target for case in found)]
-    made, fresh, drawn = {}, {}, {}
+    made: dict[str, dict[str, Any]] = {}
+    fresh: dict[str, dict[str, Any]] = {}
+    drawn: dict[str, dict[str, Any]] = {}
     for target in targets:
         mine = [case for case in found if case.target == target]
         made[target] = {"networks": len(mine), **summary(mine)}
@@ -289,8 +291,8 @@ def main() -> None:
         if by_generator := [case for case in mine if case.network in names]:
             drawn[target] = {"networks": len(by_generator), **summary(by_generator)}
     shown = {t: {k: v for k, v in each.items() if k != "networks"} for t, each in made.items()}
-    for target, each in shown.items():
-        each["lut"] = {"networks": made[target]["networks"], **each["lut"]}
+    for name, each in shown.items():
+        each["lut"] = {"networks": made[name]["networks"], **each["lut"]}
     Console().print(tables(shown))
     tools = sorted({r.tool for r in read_rows(DATA / "networks.csv")}
                    | {c.tool for c in read_clocks(DATA / "clocks.csv")})  # fmt: skip

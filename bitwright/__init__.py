@@ -12,7 +12,7 @@ from bitwright.models.errors import BitwrightError
 
 if TYPE_CHECKING:
     from bitwright import cost_model, hls, models, rtl_tb
-    from bitwright.cost_model import estimate, make_plan, measure
+    from bitwright.cost_model import estimate, find_plan, make_plan, measure
     from bitwright.flow import Settings, run
     from bitwright.handover import hand_over
     from bitwright.inputs import Rows, load_rows, random_vectors
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ORIGINS = {
     "bitwright": ("cost_model", "hls", "models", "rtl_tb"),
-    "bitwright.cost_model": ("estimate", "make_plan", "measure"),
+    "bitwright.cost_model": ("estimate", "find_plan", "make_plan", "measure"),
     "bitwright.flow": ("Settings", "run"),
     "bitwright.handover": ("hand_over",),
     "bitwright.inputs": ("Rows", "load_rows", "random_vectors"),
@@ -69,6 +69,7 @@ __all__ = [
     "emit",
     "estimate",
     "evaluate",
+    "find_plan",
     "hand_over",
     "hls",
     "load",

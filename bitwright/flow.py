@@ -46,11 +46,12 @@ class Settings:
     """What a job can be told. vectors: how many random ones besides the test rows; see
     `random_vectors`.
 
-    plan: with its own target and clock; one is made without.
+    plan: with its own target and clock; one is made without, and without a clock for what
+    `find_plan` chooses.
     """
 
     target: Target = "xc7"
-    clock_mhz: float = 200.0
+    clock_mhz: float | None = None
     vectors: int | None = None
     seed: int = 0
     plan: Plan | None = None
@@ -92,7 +93,7 @@ def run(
     x = np.concatenate(
         [
             quantise(graph, lowered.arrange(rows.x)),
-            random_vectors(graph, settings.vectors, settings.seed),
+            random_vectors(graph, settings.vectors, settings.seed, estimated.ii),
         ]
     )
     expected = evaluate(graph, x)
@@ -104,11 +105,13 @@ def run(
         step.result = str(engines["hls"])
     designs: dict[str, Design] = {}
     for engine, form in FORMS.items():
-        with steps.step(f"RTL, {form.replace('_', ' ')}: emit and simulate") as step:
+        title = f"RTL, {form.replace('_', ' ')}: emit and simulate{_million(len(x), estimated)}"
+        with steps.step(title) as step:
             designs[engine] = emit(graph, plan, out / engine, form)
             simulator = bulk.build(designs[engine], out / "sim" / engine)
             engines[engine] = check_rtl(simulator, x, expected)
-            step.result = str(engines[engine])
+            found = engines[engine]
+            step.result = f"{found}, latency {found.latency}, interval {found.interval} cycles"
     design = designs["rtl"]
     with steps.step("cocotb bench") as step:
         bench = check_bench(design, x, expected, out / "sim" / "rtl")
@@ -137,6 +140,12 @@ def run(
     )
     write_json(report, out / "report.json")
     return report
+
+
+def _million(vectors: int, estimated: Estimate) -> str:
+    """How many cycles are simulated, where they are so many that it takes a while."""
+    cycles = vectors * estimated.ii / 1e6
+    return f" {cycles:,.0f} million cycles" if cycles >= 10 else ""
 
 
 def demo(out: Path, settings: Settings = Settings()) -> Report:

@@ -34,7 +34,7 @@ from bitwright.rtl_tb.proof import NodeProof
 ENGINE_TITLES = {
     "hls": "HLS C++ ({io}, g++)",
     "rtl": "RTL, adder graphs (Verilator)",
-    "rtl_folded": "RTL (Verilator)",
+    "rtl_products": "RTL (Verilator)",
     "rtl_plain": "RTL, plain (Verilator)",
 }
 
@@ -90,13 +90,13 @@ def engines_table(
 
 
 def _clocks(mhz: Mapping[str, float]) -> str:
-    """The clock asked for and the one estimated, which has a band where its delays were routed."""
-    told = f"{mhz['asked']:.0f} MHz asked, {mhz['estimated']:.0f} MHz "
+    """The clock planned for and the one estimated, with a band where its delays were routed."""
+    told = f"{mhz['asked']:.0f} MHz planned, {mhz['estimated']:.0f} MHz "
     slow = mhz["estimated"] < mhz["asked"]
     if "low" not in mhz:
         return f"{told}by assumed delays{': it may not be met' if slow else ''}"
     told += f"estimated ({mhz['low']:.0f} to {mhz['high']:.0f})"
-    return f"{told}: the clock asked for is not met" if slow else told
+    return f"{told}: the planned clock is not met" if slow else told
 
 
 def cost_table(cost: Cost, clock_mhz: Mapping[str, float], rate: str = "") -> RenderableType:
@@ -232,7 +232,8 @@ def ip_table(ip: Ip) -> RenderableType:
     table.add_row("start here", "README.md")
     table.add_row("top module", f"rtl/{ip.name}.v")
     table.add_row("simulate it", f"make -C {ip.folder}/tb   ({ip.vectors} golden vectors)")
-    table.add_row("packages", f"{ip.name}.core, component.xml, package_ip.tcl")
+    packages = [f"{ip.name}.core", "component.xml", "package_ip.tcl"]
+    table.add_row("packages", ", ".join(name for name in packages if name in ip.files))
     table.add_row("software", f"sw/{ip.name}.h, sw/{ip.name}.py")
     table.add_row("graph", f"{ip.digest[:16]}…")
     return table

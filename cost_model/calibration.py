@@ -278,7 +278,7 @@ def _robust(matrix: Floats, goal: Floats, near: Floats, held: Floats) -> Floats:
     Iteratively reweighted least squares: a few odd rows (an operation that turns out to be wires)
     must not move the others.
     """
-    from scipy.optimize import nnls  # type: ignore[import-untyped]
+    from scipy.optimize import nnls
 
     weight = np.ones(len(goal))
     for _ in range(_ROUNDS):

@@ -36,9 +36,10 @@ from bitwright.models.graph import (
     Unrolled,
 )
 from bitwright.models.graph.codecs import decode
+from bitwright.models.graph.heads import Sweep
 from bitwright.models.graph.plan import is_depthwise
 from bitwright.models.graph.products import products
-from bitwright.models.graph.streams import Step, Sweep, product_sweep, shared_outputs
+from bitwright.models.graph.streams import Step, product_sweep, shared_outputs
 
 LUTS_OF_A_BLOCK = 200
 """Look-up tables that weigh as much as a memory or multiplier block: about as many there are for

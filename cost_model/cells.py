@@ -14,9 +14,10 @@ from bitwright.cost_model.formulas import table_levels
 from bitwright.cost_model.lookups import TABLE_INPUTS, Tables, truth_tables
 from bitwright.cost_model.memories import memory
 from bitwright.models.graph import IntArray, Target
+from bitwright.models.graph.banks import banks
+from bitwright.models.graph.heads import Lines, Sweep
 from bitwright.models.graph.plan import Memory as Style
 from bitwright.models.graph.products import Products
-from bitwright.models.graph.streams import Lines, Sweep
 
 _EXACT_BITS = 1 << 16
 """Larger memories are taken for random ones: their contents are not looked at."""
@@ -54,19 +55,48 @@ def reading(
     target: Target, width: int, depth: int, *, written: bool, style: Style = "auto"
 ) -> LogicPath:
     """How a path begins that begins with a word of a memory with a registered read."""
-    made = memory(target, width, depth, written=written, registered=True, style=style)
-    if made.kind == "block":  # the register is in the block, in front of what selects
-        return LogicPath(memories=1, tables=bits(made.parts))
-    return LogicPath()
+    sizes = (depth,) if written else banks(depth)
+    made = [
+        memory(target, width, size, written=written, registered=True, style=style) for size in sizes
+    ]
+    # Where it is a block, the register is in it, in front of what selects.
+    parts = max(one.parts if one.kind == "block" else 1 for one in made)
+    begins = any(one.kind == "block" for one in made)
+    return LogicPath(memories=int(begins), tables=bits(parts) + bits(len(sizes)))
 
 
 def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> Amounts:
     """A memory of fixed words with a register behind it. words: (depth, numbers), of `width`."""
-    depth, numbers = words.shape
-    # Yosys leaves out bits that are the same in every word (opt_mem).
+    sizes = banks(len(words))
+    found, first = _select(sizes, _changing(words, width)), 0
+    for size in sizes:
+        found += _bank(target, words[first : first + size], width, style)
+        first += size
+    return found
+
+
+def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
+    """A memory of `depth` words that look random."""
+    sizes = banks(depth)
+    return sum(
+        (_bank_of_shape(target, size, width, style) for size in sizes), _select(sizes, width)
+    )
+
+
+def _select(sizes: Sequence[int], width: int) -> Amounts:
+    """What selects between the banks of a fixed memory, by the upper bits of its address."""
+    return Amounts(Cost(ff=bits(len(sizes))), {"select": width * (len(sizes) - 1)})
+
+
+def _changing(words: IntArray, width: int) -> int:
+    """Bits that are not the same in every word: Yosys leaves the others out (opt_mem)."""
     unlike = np.bitwise_or.reduce(words ^ words[:1], axis=0)
-    changing = sum(int((unlike >> bit & 1).sum()) for bit in range(width))
-    known = rom_of_shape(target, depth, changing, style)
+    return sum(int((unlike >> bit & 1).sum()) for bit in range(width))
+
+
+def _bank(target: Target, words: IntArray, width: int, style: Style) -> Amounts:
+    depth, numbers = words.shape
+    known = _bank_of_shape(target, depth, _changing(words, width), style)
     if known.known.bram or depth * numbers * width > _EXACT_BITS:
         return known
     columns = stored_columns(words, width)
@@ -74,8 +104,7 @@ def rom(target: Target, words: IntArray, width: int, style: Style = "auto") -> A
     return Amounts(Cost(ff=len(columns)), tables=tables, paths=_decoding(target, depth))
 
 
-def rom_of_shape(target: Target, depth: int, width: int, style: Style = "auto") -> Amounts:
-    """A memory of `depth` words that look random."""
+def _bank_of_shape(target: Target, depth: int, width: int, style: Style) -> Amounts:
     made = memory(target, width, depth, written=False, registered=True, style=style)
     if made.kind == "block":
         select = width * (made.parts - 1)

@@ -11,7 +11,7 @@ from bitwright.cost_model.formulas import amounts, depth
 from bitwright.cost_model.lookups import Tables
 from bitwright.cost_model.parts import Part, parts, streamed_parts
 from bitwright.cost_model.streamed import STREAMS
-from bitwright.models.graph import Cycles, Graph, Node, Plan, Target, Unrolled, cycles
+from bitwright.models.graph import USUAL_MHZ, Cycles, Graph, Node, Plan, Target, Unrolled, cycles
 from bitwright.models.graph.cycles import sized, timing
 from bitwright.models.graph.plan import is_wiring
 from bitwright.models.graph.streams import is_streamed
@@ -74,14 +74,15 @@ def _estimate(plan: Plan, made: dict[str, Part], found: Cycles) -> Estimate:
     )
 
 
-def unrolled_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
+def unrolled_plan(graph: Graph, target: Target, clock_mhz: float | None = None) -> Plan:
     """The plan with the fewest pipeline stages that should meet the clock, node by node.
 
     A node that cannot meet it gets the stages that bring it nearest; `estimate(…).clock_mhz` then
-    says how near.
+    says how near. clock_mhz: the family's usual one without.
 
     Raises GraphError for an unknown target or a clock outside the plan's limits.
     """
+    clock_mhz = USUAL_MHZ.get(target, 1.0) if clock_mhz is None else clock_mhz
     empty = Plan({}, target, clock_mhz)  # refuses what a plan refuses before anything is divided
     engines = {node.name: unrolled(graph, node, target, clock_mhz) for node in graph.nodes}
     return replace(empty, engines=engines)

@@ -352,19 +352,25 @@ def _rescale(op: Requantize, x: Interval, y: Interval, copies: int, kind: IntTyp
     product = np.where(digits > 0, source + growth, 0)
     constant = op.bias + half(op)
     varies = digits > 0
+    # A constant below the product's lowest bit is its low bits, and nothing is added.
+    below = varies & (constant >= 0) & (_lengths(constant) <= zeros)
+    added = varies & (constant != 0) & ~below
     # A sum is as wide as its wider term and a carry; the constant's trailing zeros pass through.
-    total = np.maximum(product + zeros, _lengths(constant) + 1) + (constant != 0)
+    total = np.maximum(product + zeros, np.where(below, 0, _lengths(constant) + 1)) + added
     passing = np.where(constant == 0, zeros, np.minimum(zeros, _trailing_zeros(constant)))
     tie = np.maximum(op.shift - passing, 0) * (op.rounding == "half_even")
+    cut = np.where(varies, np.maximum(total - op.shift - kind.width, 0), 0)
+    # Low bits that no product reaches are constants, and have no register.
+    registered = widths(y) - np.where(varies & (cut == 0), np.maximum(zeros - op.shift, 0), 0)
     parts = (
         source,
         digits,
         product,
         np.maximum(digits - 1, 0) * (source + 1 + growth / 2),
-        np.where(varies & (constant != 0), total - _trailing_zeros(constant), 0),
+        np.where(added, total - _trailing_zeros(constant), 0),
         np.where(varies, tie, 0),
-        np.where(varies, np.maximum(total - op.shift - kind.width, 0), 0),
-        widths(y),
+        cut,
+        np.maximum(registered, 0),
     )
     return Rescale(*(_each(part, copies) for part in parts))
 

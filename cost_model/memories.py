@@ -22,7 +22,7 @@ class Form:
     """A cell: address bits at a width of 1, the widths it can have, and its cost.
 
     scaled: the part of the cost that counts only by the width that is used. byte: bits that are
-    written together at least. luts: look-up tables that it occupies.
+    written together at least. luts: look-up tables that it occupies. blocks: that it counts as.
     """
 
     kind: Kind
@@ -32,11 +32,16 @@ class Form:
     scaled: float = 0
     byte: int = 0
     luts: int = 0
+    blocks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a memory becomes. parts: cells behind each other, between which multiplexers select."""
+    """What a memory becomes.
+
+    cells: how many, one of two blocks (36 Kb) twice. parts: cells behind each other, between which
+    multiplexers select.
+    """
 
     kind: Kind
     cells: int = 0
@@ -47,7 +52,7 @@ class Memory:
 _NARROW = (1, 2, 4, 9, 18)
 _XILINX_BLOCKS = (
     Form("block", 14, (*_NARROW, 36), 129, byte=9),
-    Form("block", 15, (*_NARROW, 36, 72), 257, byte=9),
+    Form("block", 15, (*_NARROW, 36, 72), 257, byte=9, blocks=2),
 )
 FORMS: Mapping[Target, tuple[Form, ...]] = {
     "xc7": (
@@ -97,13 +102,14 @@ def memory(
 ) -> Memory:
     """What becomes of `depth` words of `width` bits.
 
-    written: it has a write port; otherwise its contents are fixed. registered: a word is read from
-    a register that follows the memory. Where it is not, Yosys reads a cycle early. style: what the
-    plan asks for.
+    written: it has a write port; otherwise its contents are fixed, and it is one bank of them.
+    registered: a word is read from a register that follows the memory. Where it is not, Yosys reads
+    a cycle early. style: what the plan asks for.
     """
     words = depth
     if not written:
-        # Yosys gives a fixed memory all the words that its address can say (proc_rom).
+        # Yosys gives a fixed memory all the words that its address can say (proc_rom). The banks of
+        # a large one are memories of their own (cells.rom_of_shape).
         depth = 1 << (depth - 1).bit_length()
     best, least = Memory("logic"), width * depth * (_RAM if written else _ROM[target])
     kinds = {"auto": ("tables", "block"), "lut": ("tables",), "block": ("block",)}[style]
@@ -117,7 +123,8 @@ def memory(
         cost, cells, parts = _cells(form, width, depth, written)
         cost += 0 if registered else _TRANSPARENT
         if cost < least:
-            best, least = Memory(form.kind, cells, cells * form.luts, parts), cost
+            made = Memory(form.kind, cells * form.blocks, cells * form.luts, parts)
+            best, least = made, cost
     return best
 
 

@@ -5,16 +5,18 @@ many cycles; for a budget, the cycles of the slowest part are minimised, and the
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bitwright.cost_model.candidates import Candidate, Part, connections, parts, with_engines
+from bitwright.cost_model.cost import Estimate
 from bitwright.cost_model.estimate import estimate, unrolled_plan
-from bitwright.models.errors import InputError
-from bitwright.models.graph import Graph, Plan, Target
-from bitwright.models.graph.streams import Sweep, is_streamed, streams
+from bitwright.models.errors import InputError, UnsupportedError
+from bitwright.models.graph import USUAL_MHZ, Graph, Plan, Target
+from bitwright.models.graph.heads import Sweep
+from bitwright.models.graph.streams import is_streamed, streams
 
 USUAL_LUTS: dict[Target, int] = {
     "xc7": 20_000, "xcup": 20_000, "ecp5": 20_000, "ice40": 5_000, "gowin": 15_000,
@@ -33,8 +35,8 @@ class _Limits:
     bram: float = math.inf
 
 
-def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
-    """A plan for any graph.
+def make_plan(graph: Graph, target: Target, clock_mhz: float | None = None) -> Plan:
+    """A plan for any graph. clock_mhz: see `find_plan`.
 
     Vectors are unrolled if that takes at most USUAL_LUTS: one a cycle, with the fewest pipeline
     stages that should meet the clock. All else is folded: the fastest plan of at most USUAL_LUTS,
@@ -42,6 +44,8 @@ def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
 
     Raises GraphError for an unknown target or a clock outside the plan's limits.
     """
+    if clock_mhz is None:
+        return _at_its_clock(graph, target, lambda mhz: make_plan(graph, target, mhz))
     if all(len(value.shape) == 1 for value in graph.values.values()):
         plan = unrolled_plan(graph, target, clock_mhz)
         if estimate(graph, plan).total.lut <= USUAL_LUTS[target]:
@@ -56,7 +60,7 @@ def make_plan(graph: Graph, target: Target, clock_mhz: float = 200.0) -> Plan:
 def find_plan(
     graph: Graph,
     target: Target,
-    clock_mhz: float = 200.0,
+    clock_mhz: float | None = None,
     *,
     target_fps: float | None = None,
     max_lut: int | None = None,
@@ -66,6 +70,9 @@ def find_plan(
 
     target_fps: tensors a second at `clock_mhz`, reached by `cycles()` exactly. max_lut, max_bram:
     of the whole design, as `estimate` counts them. Without any of these, as `make_plan`.
+
+    clock_mhz: without, the family's usual one (`USUAL_MHZ`), or a slower one that the plan should
+    reach.
 
     Raises:
         InputError: no plan reaches all that, with what is the nearest.
@@ -78,8 +85,68 @@ def find_plan(
     for what, limit in (("look-up tables", max_lut), ("memory blocks", max_bram)):
         if limit is not None and limit < 0:
             raise InputError(f"at most {limit} {what}: give a number from 0 on")
-    empty = Plan(connections(graph), target, clock_mhz)
-    return _within(graph, empty, target_fps, max_lut, max_bram)
+
+    def planned(mhz: float) -> Plan:
+        empty = Plan(connections(graph), target, mhz)
+        return _within(graph, empty, target_fps, max_lut, max_bram)
+
+    if clock_mhz is not None:
+        return planned(clock_mhz)
+    return _at_its_clock(graph, target, planned, target_fps)
+
+
+def _at_its_clock(
+    graph: Graph, target: Target, planned: Callable[[float], Plan], fps: float | None = None
+) -> Plan:
+    """The plan for the usual clock, or for slower ones until the estimate reaches it.
+
+    A slower clock may want more parallel hardware, which is slower again; where that comes to no
+    end, the last plan is taken as fast as it is. Raises InputError where that misses the rate and
+    delays were routed; others are too rough to refuse by.
+    """
+    if target not in USUAL_MHZ:
+        return planned(1.0)  # refuses the target
+    plan = planned(USUAL_MHZ[target])
+    for _ in range(_MOST_TRIES):
+        found = _estimated(graph, plan)
+        mhz = min(plan.clock_mhz, _round_mhz(found.clock_mhz))
+        if mhz == plan.clock_mhz:
+            return plan
+        # Of unrolled sums formulas, which choose their registers, know less than the solver: for a
+        # slower clock they would choose fewer, and so on.
+        enough = fps is None or mhz * 1e6 / found.ii >= fps
+        if enough and found.clock_mhz < estimate(graph, plan).clock_mhz:
+            break
+        try:
+            plan = planned(mhz)
+        except InputError:  # too slow a clock for the rate
+            break
+    found = _estimated(graph, plan)
+    mhz = min(plan.clock_mhz, _round_mhz(found.clock_mhz))
+    if fps is not None and mhz * 1e6 / found.ii < fps:
+        if found.clock_band is None:
+            return plan
+        raise InputError(
+            f"no plan of graph {graph.name} makes {fps:,.6g} tensors a second on {target} at a "
+            f"clock that it should reach: the nearest takes {found.ii:,} cycles a tensor and "
+            f"should reach {found.clock_mhz:.0f} MHz, {found.vectors_per_second:,.0f} a second; "
+            "ask for fewer, allow more, or give the clock yourself, reached or not"
+        )
+    return replace(plan, clock_mhz=mhz)
+
+
+def _estimated(graph: Graph, plan: Plan) -> Estimate:
+    """As near as can be: solved, but for constants that the solver cannot take."""
+    try:
+        return estimate(graph, plan, solved=True)
+    except UnsupportedError:
+        return estimate(graph, plan)
+
+
+def _round_mhz(mhz: float) -> float:
+    """A clock that people would write, no faster than this one, but at least the least of plans."""
+    step = 5.0 if mhz >= 20 else 1.0
+    return max(1.0, mhz // step * step)
 
 
 def _within(
@@ -198,7 +265,7 @@ def _program(ways: Sequence[Part], limits: _Limits, least_cycles: bool) -> list[
             low.append(-math.inf)
             high.append(0.0)
     # Only here: vectors are planned without, and it takes half a second to import.
-    from scipy.optimize import (  # type: ignore[import-untyped]
+    from scipy.optimize import (
         Bounds,
         LinearConstraint,
         milp,

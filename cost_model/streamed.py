@@ -37,6 +37,7 @@ from bitwright.models.graph import (
     loading,
     weight_width,
 )
+from bitwright.models.graph.heads import Lines, Narrow, Repeat, Sweep, Widen
 from bitwright.models.graph.plan import is_depthwise
 from bitwright.models.graph.positions import at_position, seen_at_position
 from bitwright.models.graph.products import products
@@ -44,13 +45,9 @@ from bitwright.models.graph.streams import (
     INPUT,
     OUTPUT,
     Block,
-    Lines,
-    Narrow,
-    Repeat,
     Step,
     Streams,
-    Sweep,
-    Widen,
+    appends_bits,
     latency,
     needs_memory,
 )
@@ -283,11 +280,15 @@ def from_memory(
     bias = op.bias + half(op)
     factor, constant = _signed_width(op.multiplier), _signed_width(bias)
     summed = max(kind.width + factor, constant) + 1
-    found = counter + rom(op.multiplier.reshape(steps, lanes), factor)
-    found += rom(bias.reshape(steps, lanes), constant)
-    logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
+    biases = rom(bias.reshape(steps, lanes), constant)
     known = Cost(ff=lanes * made.width + 3)
     known += Cost(ff=len(cells.stored_columns(bias.reshape(steps, lanes), constant)))
+    if appends_bits(op):
+        known += Cost(ff=lanes * 2 * kind.width)
+        path = cells.reading(target, lanes * constant, steps, written=False)
+        return counter + biases + Amounts(known, paths=(path,))
+    found = counter + rom(op.multiplier.reshape(steps, lanes), factor) + biases
+    logic = {"tree": float(lanes * summed), "masked": float(lanes * made.width)}
     begin = cells.reading(target, lanes * factor, steps, written=False)
     rounded = LogicPath(1, 3, summed)
     if cells.is_block_product(target, kind.width, factor):

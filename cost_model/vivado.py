@@ -151,8 +151,8 @@ def stub(top: str, text: str) -> str:
 def read_reports(utilization: str, timing: str, period_ns: float) -> Json:
     """The counts and the clock that two reports of Vivado say.
 
-    LUT: tables that are occupied, memory among them. carry: CARRY4 or CARRY8. bram: block memories,
-    of 18 or 36 kbit, each one.
+    LUT: tables that are occupied, memory among them. carry: CARRY4 or CARRY8. bram: blocks of
+    18 Kb, one of 36 Kb as two.
 
     Raises ToolError where a report is not one.
     """
@@ -171,7 +171,7 @@ def read_reports(utilization: str, timing: str, period_ns: float) -> Json:
         "ff": ff,
         "carry": rows.get("CARRY4", 0) + rows.get("CARRY8", 0),
         "dsp": rows.get("DSPs", 0),
-        "bram": sum(rows.get(f"RAMB{size}E{kind}", 0) for size in (18, 36) for kind in (1, 2)),
+        "bram": sum(n * rows.get(f"RAMB{18 * n}E{kind}", 0) for n in (1, 2) for kind in (1, 2)),
     }
     return {
         "cost": {name: int(count) for name, count in counts.items()},

@@ -65,7 +65,8 @@ endmodule
 # MUX2_LUT* are in the slice beside the tables and cost nothing. A CCU2C is a carry cell *and*
 # occupies two look-up tables, as in nextpnr's "Total LUT4s", and Gowin's ALU occupies one; on the
 # others the tables of a sum are cells of their own. Memory made of look-up tables counts as many as
-# it occupies. $scopeinfo only remembers where flattened cells came from.
+# it occupies, and a block of 36 Kb as the two of 18 Kb that it occupies. $scopeinfo only remembers
+# where flattened cells came from.
 _LUT, _FF, _CARRY = Cost(lut=1), Cost(ff=1), Cost(carry=1)
 _XILINX: Mapping[str, Cost] = {
     **{f"LUT{k}": _LUT for k in range(1, 7)},
@@ -82,7 +83,8 @@ _XILINX: Mapping[str, Cost] = {
     **{name: Cost(lut=2) for name in ("RAM32X1D", "RAM64X1D", "RAM128X1S")},
     "DSP48E1": Cost(dsp=1),
     "DSP48E2": Cost(dsp=1),
-    **{name: Cost(bram=1) for name in ("RAMB18E1", "RAMB36E1", "RAMB18E2", "RAMB36E2")},
+    **{name: Cost(bram=1) for name in ("RAMB18E1", "RAMB18E2")},
+    **{name: Cost(bram=2) for name in ("RAMB36E1", "RAMB36E2")},
     "GND": Cost(),
     "VCC": Cost(),
     "$scopeinfo": Cost(),

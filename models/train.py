@@ -138,11 +138,11 @@ def train(
     (`data.held_out`): those that choose an epoch do not tell how good it is.
 
     Raises:
-        InputError: a sparsity for a layer that does not exist, augmentation of what is no image, a
-            device that torch does not have, a loss that is no longer finite.
+        InputError: a sparsity for a layer that does not exist or is tiled, augmentation of what is
+            no image, a device that torch does not have, a loss that is no longer finite.
         StorageError: a checkpoint of another run, damaged, or that cannot be written.
     """
-    pruned = {path: _weight(model, path) for path in recipe.sparsity}
+    pruned = {path: prunable_weight(model, path) for path in recipe.sparsity}
     if recipe.augmentation != "none" and data.x_train.ndim != 4:
         raise InputError(
             f"augmentation {recipe.augmentation!r} needs images, (channels, height, width), not "
@@ -159,7 +159,7 @@ def train(
         _collect_on(model, state["collecting"])
         losses = [float(loss) for loss in state["losses"]]
         seconds = float(state["seconds"])
-        pruned = {path: _weight(model, path) for path in recipe.sparsity}
+        pruned = {path: prunable_weight(model, path) for path in recipe.sparsity}
     _move(model, device)
     # Only now: loading a state_dict makes Brevitas create its scale parameters anew.
     optimiser = _optimiser(model, recipe)
@@ -411,11 +411,18 @@ def magnitude_mask(weight: torch.Tensor, share: float) -> torch.Tensor:
     return mask.reshape(weight.shape)
 
 
-def _weight(model: nn.Module, path: str) -> torch.Tensor:
+def prunable_weight(model: nn.Module, path: str) -> torch.Tensor:
+    """The weights of a layer that can be pruned, by its path. Raises InputError for another."""
     try:
-        weight = model.get_submodule(path).weight
+        layer = model.get_submodule(path)
+        weight = layer.weight
     except AttributeError:
         raise InputError(f"a sparsity is given for {path!r}, which has no weights") from None
+    if isinstance(layer, TiledLinear | TiledConv2d):
+        raise InputError(
+            f"a sparsity is given for {path!r}, a {type(layer).__name__}: its weights are signs of "
+            "a shared tile, and none can be zero; leave the sparsity out, or the tiles"
+        )
     assert isinstance(weight, torch.Tensor)
     return weight
 

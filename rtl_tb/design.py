@@ -11,6 +11,8 @@ from typing import Any
 from bitwright.models.errors import BitwrightError, StorageError
 from bitwright.models.graph import IntType, Plan, Value, plan_from_json, plan_to_json
 
+_LICENCE = b"// SPDX-License-Identifier:"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Design:
@@ -33,6 +35,8 @@ class Design:
     """Beats of 32 bits that load all weights that can be loaded at run time."""
     plan: Plan | None = None
     """The plan that it was emitted by; none for hardware of another origin."""
+    form: str = "adder_graph"
+    """What unrolled products consist of: "adder_graph", or "plain" multiplications."""
 
     def texts(self) -> dict[str, str]:
         """The text of every file by the name of its module. Raises StorageError."""
@@ -42,11 +46,15 @@ class Design:
             raise StorageError(f"cannot read {error.filename}: {error.strerror}") from None
 
     def digest(self) -> str:
-        """SHA-256 over the names and texts of all files. Raises StorageError."""
+        """SHA-256 over the names and texts of all files, but for their licence: an IP adds that.
+
+        Raises StorageError.
+        """
         sha = hashlib.sha256()
         try:
             for file in self.files:
-                text = file.read_bytes()
+                lines = file.read_bytes().splitlines(keepends=True)
+                text = b"".join(line for line in lines if not line.startswith(_LICENCE))
                 sha.update(f"{file.relative_to(self.folder).as_posix()}:{len(text)}:".encode())
                 sha.update(text)
         except OSError as error:
@@ -63,11 +71,11 @@ class Design:
         """What one beat of the output carries."""
         return _part(self.output, self.output_beats)
 
-    def to_json(self, graph_digest: str, form: str) -> str:
+    def to_json(self, graph_digest: str) -> str:
         """The design as the text of its `design.json`, with paths relative to the folder."""
         tree = {
             "graph": graph_digest,
-            "form": form,
+            "form": self.form,
             "top": self.top,
             "files": [file.relative_to(self.folder).as_posix() for file in self.files],
             "modules": dict(self.modules),
@@ -112,6 +120,7 @@ def load_design(folder: str | os.PathLike[str]) -> Design:
             framed=bool(tree["framed"]),
             load_beats=int(tree["load_beats"]),
             plan=None if tree["plan"] is None else plan_from_json(tree["plan"]),
+            form=str(tree["form"]),
         )
     except StorageError:
         raise

@@ -99,6 +99,7 @@ def emit(
         framed=made is not None,
         load_beats=loading(graph, plan).beats if plan.loadable else 0,
         plan=plan,
+        form=form,
     )
     with replaced_folder(Path(folder), "design.json") as fresh:
         (fresh / "lib").mkdir()
@@ -106,7 +107,7 @@ def emit(
             (fresh / "lib" / f"{name}.sv").write_text((cells / f"{name}.sv").read_text())
         for module, text in texts.items():
             (fresh / f"{module}.sv").write_text(text)
-        (fresh / "design.json").write_text(design.to_json(digest(graph), form))
+        (fresh / "design.json").write_text(design.to_json(digest(graph)))
     return design
 
 

@@ -28,11 +28,13 @@ from bitwright.models.graph import (
     Value,
     loading,
 )
+from bitwright.models.graph.heads import Sweep
 from bitwright.models.graph.positions import at_position, seen_at_position
-from bitwright.models.graph.streams import Block, Step, Sweep, latency, needs_memory
+from bitwright.models.graph.streams import Block, Step, appends_bits, latency, needs_memory
 from bitwright.rtl_tb.heads import begin, rom_instance, window
 from bitwright.rtl_tb.memory import (
     address_width,
+    bias_words,
     lookup_words,
     requantize_widths,
     requantize_words,
@@ -40,7 +42,15 @@ from bitwright.rtl_tb.memory import (
     threshold_words,
 )
 from bitwright.rtl_tb.products import product_modules
-from bitwright.rtl_tb.text import concatenation, describe, element, instance, layer_ports, pipe
+from bitwright.rtl_tb.text import (
+    concatenation,
+    describe,
+    element,
+    instance,
+    layer_ports,
+    literal,
+    pipe,
+)
 
 Writer = Callable[[Node, Value, Interval, str, int, bool], str]
 Modules = dict[str, str]
@@ -159,6 +169,7 @@ def _from_memory(
     """Constants of the channels from a memory, which goes on with every beat."""
     lanes, kind, made = source.size, source.type, node.output.type
     parameters = {"Lanes": lanes, "Steps": steps, "InWidth": kind.width}
+    stored, wires = "constants", []
     match op:
         case Threshold():
             cell = "bw_threshold_stream"
@@ -176,13 +187,20 @@ def _from_memory(
             }  # fmt: skip
             words = requantize_words(op, lanes)
             width = lanes * (multiplier + bias)
+            if appends_bits(op):  # read from a memory, a multiplier would be one in hardware too
+                factor, sign = literal(int(op.multiplier[0]), multiplier), "1'd0"
+                parts = [(factor, element("biases", i, bias - 1), sign) for i in range(lanes)]
+                whole = concatenation([part for lane in parts for part in lane], 4)
+                stored, wires = "biases", [f"  wire [{width - 1}:0] constants = {whole};"]
+                words, width = bias_words(op, lanes), lanes * (bias - 1)
         case Lookup():
             return _tables(op, node, source, steps, module)
     memory = f"{module}_constants"
     lines = [
         f"  wire [{address_width(steps) - 1}:0] address;",
-        f"  wire [{width - 1}:0] constants;",
-        *rom_instance(memory, "constants", "address", "constants"),
+        f"  wire [{width - 1}:0] {stored};",
+        *rom_instance(memory, "constants", "address", stored),
+        *wires,
         instance(cell, parameters, "u_channels"),
         "    .clk_i, .rst_ni, .data_i, .valid_i, .address_o(address), .constants_i(constants),",
         "    .data_o, .valid_o",

@@ -1,7 +1,8 @@
 """What modules of a streamed design begin with: ports, a window, line buffers, a memory."""
 
 from bitwright.models.graph import Node, Value
-from bitwright.models.graph.streams import Lines, Step, Sweep
+from bitwright.models.graph.heads import Lines, Sweep
+from bitwright.models.graph.streams import Step
 from bitwright.rtl_tb.text import instance
 
 

@@ -4,10 +4,14 @@ The contents are statements in the module itself. A file for $readmemh that is n
 with a mere warning in most tools, Verilator among them; and one wide literal is refused (Verilator
 takes 65,536 bits, Yosys 16,000 characters) or, copied in a loop, unrolled for minutes by Yosys.
 
-Constants are a case statement, which Verilator turns into a table and Yosys into a ROM, both in
-time that is linear in the words. Memories that are written need assignments in initial blocks.
-Yosys takes eight times longer to read those, and Verilator puts them into files *__Slow.cpp, which
-want to be compiled with -O0, five times faster.
+Constants are case statements, which Verilator turns into tables and Yosys into ROMs, both in time
+that is linear in the words while a statement has few of them. Verilator tries all values of the
+variables that a statement reads: so a bank's address has to be a wire of its own. Read as a part of
+the whole address, nine banks of 36,875 words took it 10 s; so they take 1.5 s.
+
+Memories that are written need assignments in initial blocks. Yosys takes eight times longer to read
+those, and Verilator puts them into files *__Slow.cpp, which want to be compiled with -O0, five
+times faster.
 """
 
 from collections.abc import Sequence
@@ -15,12 +19,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bitwright.models.graph import IntArray, IntType, Lookup, Requantize, Threshold
+from bitwright.models.graph.banks import LARGEST, banks
 from bitwright.models.graph.plan import Memory
-
-# Words in one case statement. Verilator tries all values of the variables that a statement reads to
-# make a table of it: so a bank's address has to be a wire of its own. Read as a part of the whole
-# address, nine banks of 36,875 words took it 10 s; so they take 1.5 s.
-_BANK = 4096
 
 # Words in one initial block: Yosys takes more than linear time for one.
 _BLOCK = 1024
@@ -50,8 +50,9 @@ def rom(module: str, words: Sequence[int], width: int, style: Memory = "auto") -
     words: each `width` bits, as an unsigned number; word 0 is at address 0.
     """
     top, style_words = _address_top(module, words, width), _ROM_STYLES[style]
-    banks = [words[i : i + _BANK] for i in range(0, len(words), _BANK)]
-    inner = address_width(_BANK) if len(banks) > 1 else top + 1  # bits of the address in a bank
+    sizes = banks(len(words))
+    alone = len(sizes) == 1
+    inner = top + 1 if alone else address_width(LARGEST)  # bits of the address in a bank
     lines = [
         f"// {len(words)} words of {width} bits; a word is at data_o one cycle after its address.",
         f"module {module} (",
@@ -60,21 +61,22 @@ def rom(module: str, words: Sequence[int], width: int, style: Memory = "auto") -
         f"  output logic [{width - 1}:0] data_o",
         ");",
     ]
-    at = "inner" if len(banks) > 1 else "address_i"
-    if len(banks) > 1:
+    at = "address_i" if alone else "inner"
+    if not alone:
         lines.append(f"  wire [{inner - 1}:0] inner = address_i[{inner - 1}:0];")
-    for b, bank in enumerate(banks):
-        name = f"bank{b}_q" if len(banks) > 1 else "data_q"
+    for b, size in enumerate(sizes):
+        name = "data_q" if alone else f"bank{b}_q"
+        bank = words[b * LARGEST : b * LARGEST + size]
         lines += [
             f"  {style_words}logic [{width - 1}:0] {name};",
             "  always_ff @(posedge clk_i) begin",
             f"    {style_words}case ({at})",
             *(f"      {inner}'d{i}: {name} <= {width}'h{word:x};" for i, word in enumerate(bank)),
         ]
-        if len(bank) < 1 << inner:
+        if size < 1 << inner:
             lines.append(f"      default: {name} <= 'x;")
         lines += ["    endcase", "  end"]
-    if len(banks) == 1:
+    if alone:
         lines.append("  assign data_o = data_q;")
     else:
         bits = top + 1 - inner
@@ -83,8 +85,8 @@ def rom(module: str, words: Sequence[int], width: int, style: Memory = "auto") -
             f"  always_ff @(posedge clk_i) bank_q <= address_i[{top}:{inner}];",
             "  always_comb begin",
             "    case (bank_q)",
-            *(f"      {bits}'d{b}: data_o = bank{b}_q;" for b in range(len(banks) - 1)),
-            f"      default: data_o = bank{len(banks) - 1}_q;",
+            *(f"      {bits}'d{b}: data_o = bank{b}_q;" for b in range(len(sizes) - 1)),
+            f"      default: data_o = bank{len(sizes) - 1}_q;",
             "    endcase",
             "  end",
         ]
@@ -168,6 +170,12 @@ def requantize_words(op: Requantize, lanes: int) -> list[int]:
         for m, b in zip(op.multiplier, _rounding_bias(op), strict=True)
     ]
     return _steps(channels, lanes)
+
+
+def bias_words(op: Requantize, lanes: int) -> list[int]:
+    """The same of one that appends bits: the biases alone, BiasWidth - 1 bits each, unsigned."""
+    width = requantize_widths(op)[1] - 1
+    return _steps([[(int(b), width)] for b in op.bias], lanes)
 
 
 def lookup_words(op: Lookup, width: int, lane: int, lanes: int) -> list[int]:

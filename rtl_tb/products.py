@@ -13,11 +13,12 @@ from bitwright.models.graph import (
     decode,
     weight_width,
 )
+from bitwright.models.graph.heads import Sweep
 from bitwright.models.graph.loading import Memory as LoadedMemory
 from bitwright.models.graph.loading import Part as LoadedPart
 from bitwright.models.graph.plan import Memory, is_depthwise
 from bitwright.models.graph.products import products
-from bitwright.models.graph.streams import Step, Sweep
+from bitwright.models.graph.streams import Step
 from bitwright.rtl_tb.heads import begin, rom_instance, window
 from bitwright.rtl_tb.memory import address_width, loadable, rom
 from bitwright.rtl_tb.text import element, instance

@@ -5,20 +5,8 @@ from collections.abc import Collection
 from typing_extensions import assert_never
 
 from bitwright.models.graph import Add, Concat, Cycles, Graph, Value
-from bitwright.models.graph.streams import (
-    INPUT,
-    OUTPUT,
-    Block,
-    Fifo,
-    Lines,
-    Narrow,
-    Pass,
-    Repeat,
-    Step,
-    Streams,
-    Sweep,
-    Widen,
-)
+from bitwright.models.graph.heads import Lines, Narrow, Pass, Repeat, Sweep, Widen
+from bitwright.models.graph.streams import INPUT, OUTPUT, Block, Fifo, Step, Streams
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.heads import lines
 from bitwright.rtl_tb.text import LINE, concatenation, instance, resized

@@ -128,6 +128,8 @@ def cases() -> Iterator[Graph]:
             yield chain.add(op, 6, made).graph()
     chain = Chain("requantize_shift0", 2, IntType(6, False))
     yield chain.add(Requantize(np.array([1, -5]), np.array([0, 3]), 0), 2, IntType(6, True)).graph()
+    chain = Chain("requantize_low_bits", 3, IntType(6, True))  # the biases are below the products
+    yield chain.add(Requantize(np.array([16, 4, -8]), np.array([13, 0, 7]), 0), 3).graph()
 
     for kind, made in [(IntType(1, False), IntType(4, True)), (IntType(4, True), IntType(6, True)),
                        (IntType(7, False), IntType(12, False))]:  # fmt: skip
@@ -251,6 +253,16 @@ def streamed() -> Iterator[tuple[Graph, Plan]]:
     right = b.put("right", Folded(2, 4), Dense(b.weights(12, 8, 1), np.arange(8)), x)
     yield b.graph(b.put("sum", Folded(8), Add((2, 5)), y, right)), Plan(b.engines)
 
+    b = Net("shifted")  # requantisers that only shift: biases in a sum, and as low bits
+    x = b.input("x", (12,), IntType(4, True))
+    y = b.put("fc", Folded(2, 3), Dense(b.weights(12, 8, 3), np.arange(8)), x)
+    halved = Requantize(np.full(8, 4), b.dice.integers(-99, 99, 8), 6)
+    y = b.put("halved", Folded(2), halved, y, kind=IntType(4, True))
+    weights = Plain(b.dice.integers(-4, 4, (8, 6)), 3)
+    y = b.put("scores", Folded(1, 4), Dense(weights, np.arange(6)), y)
+    fine = Requantize(np.full(6, 32), b.dice.integers(0, 32, 6), 0, "floor")
+    yield b.graph(b.put("scores_scaled", Folded(1), fine, y)), Plan(b.engines)
+
     b = Net("deep")  # more words of weights than one table has
     x = b.input("x", (72,), IntType(3, True))
     weights = b.weights(72, 64, 2)
@@ -293,6 +305,20 @@ def test_streamed_hardware_equals_the_reference(tmp_path: Path, name: str) -> No
     first = next(n for n in graph.nodes if isinstance(n.op, Conv2d | Dense))
     wrong = simulator.verify(x, evaluate(flipped(graph, first), x), paused=0)
     assert wrong.mismatches > 0
+
+
+def test_a_wrong_low_bit_is_found(tmp_path: Path) -> None:
+    """A bias below the sums' own LSB is in the hardware too, not only in the reference."""
+    graph, plan = STREAMED["shifted"]
+    last = graph.nodes[-1]
+    assert isinstance(last.op, Requantize)
+    other = replace(last.op, bias=last.op.bias ^ np.array([0, 0, 1, 0, 0, 0]))
+    wrong = replace(graph, nodes=(*graph.nodes[:-1], replace(last, op=other)))
+    x = vectors(graph.input)[:200]
+    result = build(emit(wrong, plan, tmp_path / "rtl"), tmp_path / "sim").verify(
+        x, evaluate(graph, x), paused=20
+    )
+    assert result.mismatches == len(x)
 
 
 def flipped(graph: Graph, node: Node) -> Graph:

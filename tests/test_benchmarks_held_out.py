@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.held_out import FOLDER, ROWS, Network, constants, networks, shared_layers
+from benchmarks.held_out import ROWS, constants, shared_layers
+from benchmarks.held_out_networks import FOLDER, Network, networks
 from bitwright.cost_model import STREAMS
 from bitwright.cost_model.points import Point, u
 from bitwright.cost_model.rows import read_rows

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from benchmarks.held_out import DRAWS, networks, shared_layers
-from benchmarks.held_out import drawn as drawn_networks
+from benchmarks.held_out import shared_layers
+from benchmarks.held_out_networks import DRAWS, networks
+from benchmarks.held_out_networks import drawn as drawn_networks
 from benchmarks.validate import CSV, JSON, errors
 from bitwright.cost_model.observed import clocks
 from bitwright.cost_model.rows import DATA, read_clocks, read_rows

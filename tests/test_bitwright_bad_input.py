@@ -179,7 +179,13 @@ def test_bad_graph_folders(
     [
         (["hls", "GRAPH", "--vectors", "0"], "0 random vectors"),
         (["estimate", "GRAPH", "--clock", "0"], "clock"),
-        (["estimate", "GRAPH", "--target", "stratix"], "stratix"),
+        (
+            ["estimate", "GRAPH", "--target", "stratix"],
+            "bitwright: --target stratix is not known: choose from xc7, xcup, ecp5, ice40, gowin",
+        ),
+        (["plan", "GRAPH", "--target-fps", "fast"], "bitwright: --target-fps fast is no number"),
+        (["hls", "GRAPH", "--vectors", "1.5"], "bitwright: --vectors 1.5 is no whole number"),
+        (["cost-table", "--inputs", "0"], "--inputs 0 must be greater than or equal to 1"),
         (["verify", "GRAPH", "GRAPH"], "bitwright rtl"),
         (["synth", "GRAPH", "GRAPH"], "bitwright rtl"),
         (["run"], "--demo"),

@@ -13,13 +13,22 @@ import pytest
 from rich.console import Console
 
 from bitwright import cli
-from bitwright.cli.rtl import _has_adder_graphs as has_adder_graphs
 from bitwright.cli.rtl import _note_many_cycles as note_many_cycles
-from bitwright.models.graph import Folded, Plan, Unrolled, load, save, save_plan
+from bitwright.cli.rtl import _title as title
+from bitwright.models.graph import (
+    TARGETS,
+    USUAL_MHZ,
+    Folded,
+    Plan,
+    Unrolled,
+    load,
+    save,
+    save_plan,
+)
 from bitwright.models.zoo import random_cnn, random_mlp
 from bitwright.report import RESOURCES
 from bitwright.rtl_tb.proof import NodeProof
-from bitwright.tables import proof_table
+from bitwright.tables import ENGINE_TITLES, proof_table
 
 NETWORK = f"{Path(__file__).parent / 'networks' / 'small.py'}:good"
 COMMANDS = (
@@ -118,7 +127,7 @@ def test_lower_tells_of_a_float_bias_that_makes_the_outputs_wide(
             cli.main()
         err = capsys.readouterr().err
         assert ("bias_quant=Int8Bias on that layer saves them" in err) == told
-        assert ("(weights become 12 bits instead of 3)" in err) == told
+        assert ("bits below those of" in err) == told
         assert (load(out).output.type.width > 16) == told
 
 
@@ -159,6 +168,10 @@ def test_plan(bitwright: Command, tmp_path: Path) -> None:
     shown = bitwright(*arguments)
     assert "RTL (Verilator)" in shown and "adder graphs" not in shown
 
+    plain = [*arguments[:2], tmp_path / "plain", *arguments[3:]]
+    bitwright("rtl", graph, "--plan", file, "-o", tmp_path / "plain", "--form", "plain")
+    assert "RTL (Verilator)" in bitwright(*plain)  # folded, in either form
+
     bitwright("plan", graph, "--max-lut", 5, "-o", file, code=2)
     assert json.loads(file.read_text())["engines"]  # what was there still is
     bitwright("estimate", graph, "--plan", file, "--clock", 100, code=2)
@@ -181,6 +194,26 @@ def test_plan_tells_the_rate_at_the_estimated_clock(bitwright: Command, tmp_path
     words[3] = 5e5
     assumed = bitwright(*words, "--target", "xc7", "--clock", 1000)
     assert "the rate asked for may not be met" in " ".join(assumed.split())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_clock_that_nobody_gave_is_one_to_reach(
+    bitwright: Command, tmp_path: Path, target: str
+) -> None:
+    graph, file = tmp_path / "graph", tmp_path / "plan.json"
+    save(random_cnn((6, 6, 2), (4,), weight_bits=2, activation_bits=2), graph)
+    words = ["plan", graph, "--target", target, "-o", file]
+    said = bitwright(*words, "--target-fps", 2e4, "--json")
+    usual = next(mhz for name, mhz in USUAL_MHZ.items() if name == target)
+    assert said["clock_mhz"]["asked"] <= min(usual, said["clock_mhz"]["estimated"])
+    assert said["per_second_estimated"] == said["per_second"] >= 2e4
+    for other in (words, ["estimate", *words[1:-2]], ["rtl", *words[1:-1], tmp_path / "rtl"]):
+        shown = " ".join(bitwright(*other).split())
+        assert f"MHz that {target} is planned for by default: --clock sets it" in shown or (
+            f"{usual:g} MHz is what {target} is planned for by default: --clock sets it" in shown
+        )
+    assert "by default" not in bitwright("estimate", graph, "--plan", file)
+    assert "by default" not in bitwright(*words, "--clock", usual / 2)
 
 
 def test_hls(bitwright: Command, graph: Path, tmp_path: Path) -> None:
@@ -210,6 +243,25 @@ def test_rtl(bitwright: Command, graph: Path, tmp_path: Path) -> None:
     assert set(engines) == {node.name for node in load(graph).nodes}
 
 
+@pytest.mark.parametrize(("command", "what"), [("rtl", "plan"), ("ip", "plan"), ("hls", "backend")])
+def test_what_is_replaced_is_told(
+    bitwright: Command, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str, what: str,
+) -> None:  # fmt: skip
+    told: list[str] = []
+    monkeypatch.setattr("typer.echo", lambda said, **_: told.append(str(said)))
+    few = ["--vectors", 20] if command != "rtl" else []
+    words = [command, graph, "-o", tmp_path / "out", *few]
+    bitwright(*words)
+    bitwright(*words)
+    assert not told  # the same again
+    bitwright(*words, *(["--backend", "Vivado"] if command == "hls" else ["--clock", 77]))
+    assert told == [
+        f"note: {tmp_path / 'out'} was made from another {what}, and is replaced; another -o "
+        "keeps both"
+    ]
+
+
 def test_verify_flips_bits(bitwright: Command, tmp_path: Path) -> None:
     mlp = random_mlp((3, 3, 2), (4, 3), (4, 3), density=1.0)
     save(mlp, tmp_path / "mlp")
@@ -232,10 +284,15 @@ def test_a_long_simulation_is_told_before(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == ""
 
 
-def test_only_unrolled_products_are_adder_graphs() -> None:
+def test_the_title_of_a_design_is_what_it_consists_of() -> None:
     known = random_mlp((5, 3), (4,), (4,))
-    assert has_adder_graphs(known, Plan({node.name: Unrolled() for node in known.nodes}))
-    assert not has_adder_graphs(known, Plan({node.name: Folded(1, 1) for node in known.nodes}))
+    unrolled = Plan({node.name: Unrolled() for node in known.nodes})
+    folded = Plan({node.name: Folded(1, 1) for node in known.nodes})
+    found = [ENGINE_TITLES[title(known, plan, form)] for plan, form in (
+        (unrolled, "adder_graph"), (unrolled, "plain"), (folded, "adder_graph"), (folded, "plain"),
+    )]  # fmt: skip
+    assert found == ["RTL, adder graphs (Verilator)", "RTL, plain (Verilator)",
+                     "RTL (Verilator)", "RTL (Verilator)"]  # fmt: skip
 
 
 def test_verify(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> None:
@@ -345,6 +402,11 @@ def test_ip(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> No
     text = (out / "README.md").read_text()
     assert "All outputs of 50 vectors" in text and "cocotb bench passed" not in text
     assert (out / "rtl" / "net.sv").read_text() == (design / "net.sv").read_text()
+
+    # The RTL in the folder is the same but for lines that tell the licence of cells.
+    bitwright("verify", graph, out / "rtl", "-o", known.parent, "--vectors", 50, "--no-bench")
+    bitwright("ip", graph, "-o", out, "--verified", known)
+    assert (out / "README.md").read_text() == text
 
     bitwright("ip", graph, "-o", out, "--verified", tmp_path / "none.json", code=2)
     bitwright("ip", graph, "-o", out, "--verified", known, "--clock", 500, code=2)  # another design

@@ -9,8 +9,11 @@ import pytest
 from bitwright.models.errors import InputError
 from bitwright.search.budget import DEVICES
 from bitwright.search.candidate import Candidate
+from bitwright.search.executors import LocalExecutor
+from bitwright.search.explore import explore
 from bitwright.search.front import front, price, spread
 from bitwright.search.methods import uniform_candidates
+from bitwright.search.network import check_pruned
 from bitwright.search.space import Space, read_space
 
 GOOD = """
@@ -127,6 +130,35 @@ def test_refusals(space_file: Path, old: str, new: str, said: str) -> None:
     space_file.write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=said):
         read_space(space_file)
+
+
+def test_tiles_cannot_be_pruned(space_file: Path, tmp_path: Path) -> None:
+    network = tmp_path / "tiled.py"
+    network.write_text(
+        "from torch import nn\n"
+        "from bitwright.models.layers import TiledLinear, Tiling\n"
+        "def net(bits):\n"
+        "    tiling = Tiling(2, min_compress_size=1)\n"
+        "    return nn.Sequential(TiledLinear(6, 4, tiling=tiling), nn.Linear(4, 2))\n"
+    )
+    text = f'model = "{network}:net"\ndata = "digits"\n[vary]\nbits = [2, 4]\n[sparsity]\n'
+    for given, said in [
+        ("0 = [0.0, 0.5]", "a sparsity is given for '0', a TiledLinear: .* none can be zero"),
+        ("3 = [0.5]", "a sparsity is given for '3', which has no weights"),
+        ("0 = [0.0]\n1 = [0.0, 0.5]", None),
+    ]:
+        space_file.write_text(text + given)
+        space = read_space(space_file)
+        if said is None:
+            check_pruned(space)
+            continue
+        executor = LocalExecutor(tmp_path / "study", 1)
+        try:
+            with pytest.raises(InputError, match=said):
+                explore(space, tmp_path / "study", executor)
+        finally:
+            executor.close()
+    assert not (tmp_path / "study" / "study.db").exists()
 
 
 def test_fronts() -> None:

@@ -244,6 +244,11 @@ def test_a_requantiser() -> None:
     even = rescale(1, 0, 5, "half_even", kind, output)
     assert even.constant_bits == up.constant_bits and even.tie_bits[0] == 5
     assert rescale(11, 0, 5, "floor", kind, output).product_bits[0] > 0
+    # A bias below the product's lowest bit is wires, and so are the bits that it makes.
+    low = rescale(32, 31, 0, "floor", kind, IntType(15, True))
+    assert (low.constant_bits[0], low.upper_bits[0], low.output_bits) == (0, 0, 10)
+    added = rescale(32, 32, 0, "floor", kind, IntType(16, True))
+    assert added.constant_bits[0] > 0 and added.output_bits == 11
     zero = rescale(0, 3, 0, "floor", kind, output)
     assert zero.constant_bits == zero.upper_bits == zero.output_bits == 0
 

@@ -9,7 +9,7 @@ from bitwright.cost_model import STREAMS, estimate, find_plan, make_plan, node_c
 from bitwright.cost_model.candidates import parts
 from bitwright.cost_model.planning import USUAL_LUTS
 from bitwright.models.errors import GraphError, InputError
-from bitwright.models.graph import TARGETS, Folded, Graph, Plan, Target, Unrolled, cycles
+from bitwright.models.graph import TARGETS, USUAL_MHZ, Folded, Graph, Plan, Target, Unrolled, cycles
 from bitwright.models.zoo import random_cnn, random_mlp
 
 SMALL = {"shape": (6, 6, 3), "channels": (4, 6), "weight_bits": 2, "activation_bits": 2}
@@ -52,6 +52,30 @@ def test_vectors_that_do_not_fit_are_folded(target: Target) -> None:
     plan = make_plan(graph, target)
     assert any(isinstance(engine, Folded) for engine in plan.engines.values())
     assert estimate(graph, plan).total.lut <= USUAL_LUTS[target]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_without_a_clock_a_plan_is_for_one_that_it_should_reach(target: Target) -> None:
+    for graph in (network(), random_mlp((16, 12, 4), (5, 4), (5, 4))):
+        plan = make_plan(graph, target)
+        reached = estimate(graph, plan, solved=True).clock_mhz
+        assert plan.clock_mhz <= min(reached, USUAL_MHZ[target])
+        # and no slower than it has to be
+        assert plan.clock_mhz == USUAL_MHZ[target] or plan.clock_mhz > reached - 20
+    rate = USUAL_MHZ[target] * 1e6 / 2000
+    plan = find_plan(network(), target, target_fps=rate)
+    assert estimate(network(), plan, solved=True).vectors_per_second >= rate
+    assert plan.clock_mhz * 1e6 / cycles(network(), plan).interval >= rate
+
+
+def test_a_rate_missed_at_every_clock_is_refused_where_delays_were_routed() -> None:
+    graph = random_mlp((8, 6, 4), (4, 4), (6, 8))
+    with pytest.raises(InputError, match="at a clock that it should reach: the nearest takes 1 "):
+        find_plan(graph, "ecp5", target_fps=USUAL_MHZ["ecp5"] * 1e6)
+    rate = USUAL_MHZ["xc7"] * 1e6
+    missed = find_plan(graph, "xc7", target_fps=rate)  # assumed ones are too rough for that
+    assert missed.clock_mhz == USUAL_MHZ["xc7"]
+    assert estimate(graph, missed, solved=True).vectors_per_second < rate
 
 
 def test_a_rate_is_reached_as_cheaply_as_possible() -> None:

@@ -8,9 +8,21 @@ import pytest
 
 from bitwright.cost_model import STREAMS, Cost, cells, estimate, find_plan, make_plan, measure
 from bitwright.cost_model.memories import memory
-from bitwright.models.graph import TARGETS, Folded, Target, widen_for_loading
+from bitwright.models.graph import (
+    TARGETS,
+    Builder,
+    Dense,
+    Folded,
+    IntType,
+    Plain,
+    Plan,
+    Requantize,
+    Target,
+    widen_for_loading,
+)
 from bitwright.models.graph.plan import Memory as Style
 from bitwright.models.zoo import random_cnn, random_mlp
+from bitwright.rtl_tb import emit
 from bitwright.rtl_tb import memory as texts
 
 
@@ -20,8 +32,9 @@ def test_memories() -> None:
         return made.kind, made.cells
 
     assert kind("xc7", 8, 16) == ("tables", 2)
-    assert kind("xc7", 32, 1024) == ("block", 1)
-    assert kind("xc7", 128, 784, written=False) == ("block", 4)
+    assert kind("xc7", 32, 1024) == ("block", 2)  # one of 36 Kb
+    assert kind("xc7", 18, 1024) == ("block", 1)
+    assert kind("xc7", 128, 784, written=False) == ("block", 8)
     assert kind("xc7", 8, 32, written=False) == ("logic", 0)  # tables that are written hold no ROM
     assert kind("ecp5", 12, 144, written=False) == ("block", 1)
     assert kind("ecp5", 32, 64, written=False) == ("logic", 0)
@@ -81,6 +94,18 @@ def test_yosys_makes_memories_of_what_the_plan_says(tmp_path: Path, target: Targ
     assert found["lut"].bram == 0 and found["lut"].lut >= 2 * 128 * 12 / 64
 
 
+@pytest.mark.parametrize("target", ["xc7", "ecp5", "ice40"])
+def test_blocks_of_a_memory_in_banks_are_counted_exactly(tmp_path: Path, target: Target) -> None:
+    """Each bank is a memory of its own: 8,192 words of 9 bits, though it is asked for 4,600."""
+    depth, width = 4600, 9
+    words = [int(w) for w in np.random.default_rng(2).integers(0, 1 << width, depth)]
+    (tmp_path / "deep.sv").write_text(texts.rom("deep", words, width))
+    found = measure([tmp_path / "deep.sv"], {"deep": "deep"}, target, cache=tmp_path, jobs=1)
+    made = cells.rom_of_shape(target, depth, width).known
+    assert (found.total.bram, found.total.ff) == (made.bram, made.ff)
+    assert made.bram != memory(target, width, depth, written=False, registered=True).cells
+
+
 def test_registers_in_a_sum_are_counted_and_shorten_its_paths() -> None:
     graph = random_mlp((64, 32, 4), (4, 4), (4, 4))
     plan = find_plan(graph, "xc7", target_fps=1e5)
@@ -134,3 +159,25 @@ def test_a_module_that_is_measured_counts_for_itself_alone(tmp_path: Path, black
     found = measure([inner, outer], tops, "ice40", cache=tmp_path / "cache", jobs=1)
     assert found.nodes["outer"] == Cost(ff=8 if black_box else 16)
     assert found.total == Cost(ff=16)
+
+
+@pytest.mark.parametrize("target", ["xc7", "ecp5"])
+def test_low_bits_that_are_appended_are_no_product(tmp_path: Path, target: Target) -> None:
+    """A float bias of a folded last layer, by the estimate and by Yosys: registers, and a table."""
+    b = Builder("net")
+    x = b.input("x", (12,), IntType(4, True))
+    weights = Plain(np.random.default_rng(0).integers(-4, 4, (12, 6)), 3)
+    y = b.add("fc", Dense(weights, np.arange(6)), x)
+    fine = Requantize(np.full(6, 512), np.arange(6) * 77 + 3, 0, "floor")
+    graph = b.graph(b.add("fc_scaled", fine, y))
+    plan = Plan({"fc": Folded(1, 4), "fc_scaled": Folded(1)}, target)
+    found = estimate(graph, plan).nodes["fc_scaled"]
+    design = emit(graph, plan, tmp_path / "rtl")
+    measured = measure(design.files, {"fc_scaled": design.modules["fc_scaled"]}, target)
+    counted = measured.nodes["fc_scaled"]
+    assert found.dsp == counted.dsp == 0
+    assert counted.lut <= 16 and abs(found.lut - counted.lut) <= 6
+    assert abs(found.ff - counted.ff) <= 3
+    other = replace(graph.nodes[1], op=replace(fine, multiplier=fine.multiplier - 1))
+    product = estimate(replace(graph, nodes=(graph.nodes[0], other)), plan).nodes["fc_scaled"]
+    assert product.lut + 100 * product.dsp > 5 * found.lut

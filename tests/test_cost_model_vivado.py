@@ -106,7 +106,7 @@ def test_both_reports_are_read(
     install(tmp_path, monkeypatch)
     found = measure_with_vivado(files, {"h": "half"}, "xc7", 200.0, cache=tmp_path / "cache")
     assert found.tool == "Vivado 2023.1"
-    assert found.nodes == {"h": Cost(lut=412, ff=230, carry=61, dsp=2, bram=2)}
+    assert found.nodes == {"h": Cost(lut=412, ff=230, carry=61, dsp=2, bram=3)}
     # asked for 5 ns, and 1.25 ns late
     assert found.clocks == {"h": pytest.approx(1e3 / 6.25)}
     assert (tmp_path / "called").read_text() == "-mode batch -nojournal -source run.tcl\n"

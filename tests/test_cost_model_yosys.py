@@ -31,7 +31,7 @@ def stat_json(cells: dict[str, int]) -> str:
             {"LUT1": 1, "LUT6": 2, "INV": 4, "MUXF7": 9, "CARRY4": 3, "FDRE": 5, "FDSE": 6},
             Cost(lut=7, ff=11, carry=3),
         ),
-        ("xcup", {"DSP48E2": 1, "RAMB18E2": 2, "RAMB36E2": 3, "CARRY8": 4}, Cost(0, 0, 4, 1, 5)),
+        ("xcup", {"DSP48E2": 1, "RAMB18E2": 2, "RAMB36E2": 3, "CARRY8": 4}, Cost(0, 0, 4, 1, 8)),
         (
             "ecp5",
             {"LUT4": 3, "CCU2C": 2, "PFUMX": 8, "TRELLIS_FF": 1, "DP16KD": 1, "MULT18X18D": 1},

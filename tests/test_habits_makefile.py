@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("bitwright", "models", "hls", "rtl_tb", "cost_model")
+ROOMS = ("bitwright", "models", "hls", "rtl_tb", "cost_model", "benchmarks", "trust")
 
 
 @pytest.fixture

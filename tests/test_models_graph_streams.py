@@ -32,7 +32,8 @@ from bitwright.models.graph import (
     save_plan,
 )
 from bitwright.models.graph.cycles import sized, timing
-from bitwright.models.graph.streams import Narrow, Sweep, Widen, streams
+from bitwright.models.graph.heads import Narrow, Sweep, Widen
+from bitwright.models.graph.streams import streams
 
 U4 = IntType(4, signed=False)
 

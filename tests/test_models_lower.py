@@ -209,7 +209,9 @@ def test_binary_from_end_to_end() -> None:
     weights = POWER_OF_TWO_WEIGHTS["binary"]
     lowered = assert_equal(two_layers(weights, identity(BINARY), input_quant=BINARY, last=weights))
     graph = lowered.graph
-    assert [node.kind for node in graph.nodes] == ["dense", "threshold", "dense"]
+    kinds = ["dense", "threshold", "dense", "requantize"]
+    assert [node.kind for node in graph.nodes] == kinds
+    assert graph.nodes[2].op.weights.width == 1  # and not doubled, for the halves of a binary input
     assert graph.ports["inp"] == Port(1.0, -0.5, binary=True)
     assert graph.nodes[0].op.weights.width == 1
     # Zero is positive, as Brevitas' binary_sign has it.
@@ -294,7 +296,11 @@ def test_quantisers_in_a_row_and_batch_norm_between_them() -> None:
         ),
     )
     lowered = assert_equal(model)
-    assert [node.name for node in lowered.graph.nodes] == ["l4", "l5"]  # the others went into it
+    assert [node.name for node in lowered.graph.nodes] == [
+        "l4",
+        "l5",
+        "l5_scaled",
+    ]  # the others went into it
     assert [one.module for one in lowered.counterparts] == ["0.act_quant", "4.act_quant", ""]
 
 
@@ -332,7 +338,8 @@ def test_a_forward_of_your_own_on_images() -> None:
     assert report.accuracy_torch == report.accuracy_reference
     graph = lowered.graph
     assert (graph.name, graph.labels) == ("image_net", tuple("abcde"))
-    assert [n.name for n in graph.nodes] == ["body_0", "act", "body_1", "act_1", "body_2"]
+    names = ["body_0", "act", "body_1", "act_1", "body_2", "body_2_scaled"]
+    assert [n.name for n in graph.nodes] == names
     assert evaluate(graph, quantise(graph, lowered.arrange(x))).shape == (len(x), OUTPUTS)
 
 
@@ -373,7 +380,7 @@ def test_one_wrong_weight_is_found() -> None:
         model.fc1.weight.view(-1)[at] += quantised.scale.item()
     report = compare(model, lowered, with_ties(model))
     assert report.differing > 0
-    assert {one.name for one in report.tensors if one.differing} == {"act", "fc2"}
+    assert {one.name for one in report.tensors if one.differing} == {"act", "fc2_scaled"}
 
 
 @pytest.mark.parametrize("broken", ["threshold", "scale"])
@@ -391,8 +398,8 @@ def test_a_graph_that_is_off_by_one_step_is_found(broken: str) -> None:
         graph = replace(graph, nodes=tuple(nodes))
         assert compare(model, replace(lowered, graph=graph), with_ties(model)).differing > 0
     else:
-        port = graph.ports["fc2"]
-        graph = replace(graph, ports={**graph.ports, "fc2": replace(port, scale=port.scale * 1.5)})
+        name, port = graph.output.name, graph.ports[graph.output.name]
+        graph = replace(graph, ports={**graph.ports, name: replace(port, scale=port.scale * 1.5)})
         report = compare(model, replace(lowered, graph=graph), with_ties(model))
         assert report.largest_output_error > port.scale
 

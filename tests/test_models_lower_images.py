@@ -173,7 +173,7 @@ def test_branches_pools_and_a_flattened_image() -> None:
     assert kinds >= {Conv2d, Add, MaxPool, Reshape, Dense}
     assert lowered.graph.input.shape == (8, 8, 3)
     compared = [one.tensor for one in lowered.counterparts]
-    assert compared[-1] == "fc2" and {"add", "add_1", "pool", "cat"} <= set(compared)
+    assert compared[-1] == "fc2_scaled" and {"add", "add_1", "pool", "cat"} <= set(compared)
 
 
 def test_one_wrong_weight_of_a_convolution_is_found() -> None:
@@ -189,7 +189,7 @@ def test_one_wrong_weight_of_a_convolution_is_found() -> None:
         layer.weight.view(-1)[at] += quantised.scale.item()
     report = compare(model, lowered, images((3, 8, 8)))
     wrong = {one.name for one in report.tensors if one.differing}
-    assert wrong >= {"second_quant", "add_1", "fc2"} and "second_relu1" not in wrong
+    assert wrong >= {"second_quant", "add_1", "fc2_scaled"} and "second_relu1" not in wrong
 
 
 def test_sequences_are_images_of_one_row() -> None:

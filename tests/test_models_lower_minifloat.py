@@ -264,7 +264,7 @@ def test_a_convolution_of_minifloats() -> None:
 def test_hls_and_rtl_compute_a_minifloat_network(tmp_path: Path) -> None:
     graph: Graph = lower(network(weights(2, 1), activation(2, 1), relu=True), INPUTS).graph
     kinds = [node.kind for node in graph.nodes]
-    assert kinds == ["dense", "threshold", "lookup", "dense"]
+    assert kinds == ["dense", "threshold", "lookup", "dense", "requantize"]
     x = quantise(graph, rows(3000))
     expected = evaluate(graph, x)
     assert np.array_equal(simulate(write(graph, tmp_path / "hls"), x), expected)

@@ -274,7 +274,7 @@ def test_names_are_those_of_the_modules(tmp_path: Path) -> None:
     model = settle(mlp(), (FEATURES,))
     graph = lower_onnx(exported(model, (FEATURES,), tmp_path, "qonnx"), name="tagger").graph
     assert graph.name == "tagger"
-    assert [node.name for node in graph.nodes] == ["l1", "l3", "l4"]
+    assert [node.name for node in graph.nodes] == ["l1", "l3", "l4", "l4_scaled"]
     assert graph.input.name == "l0"
 
 

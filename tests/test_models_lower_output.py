@@ -20,6 +20,7 @@ from bitwright.models.graph import (
     Value,
     dequantise,
     evaluate,
+    weight_width,
 )
 from bitwright.models.graph.boundary import quantise
 from bitwright.models.graph.ranges import Interval
@@ -83,7 +84,13 @@ def test_dyadic_biases_are_exact(bits: int) -> None:
     output = common_scale(edge, None)
     assert output.port == Port(2.0**-bits)
     assert meant(output) == reals(edge)
-    assert output.edge.node.op.weights.values[0].tolist() == [1 << bits] * 3
+    # The weights are stored as they are, and the shift comes behind the product.
+    product = output.edge.sources[0].node.op
+    assert product.weights.values[0].tolist() == [1] * 3
+    assert product.weights.width == 2
+    assert product.bias.tolist() == [0, 0, -3]
+    assert output.edge.node.op.multiplier.tolist() == [1 << bits] * 3
+    assert output.edge.node.op.bias.tolist() == [1, 0, 0]
 
 
 def test_other_biases_are_rounded_finely() -> None:
@@ -112,13 +119,16 @@ def test_a_fraction_near_one_does_not_meet_one_near_zero() -> None:
     assert output.bias[0] - output.bias[1] < 1 / output.port.scale
 
 
-def test_power_of_two_ratios_go_into_the_weights() -> None:
+def test_power_of_two_ratios_are_shifts_behind_the_product() -> None:
     scale = [Fraction(1, 8), Fraction(-1, 2), Fraction(0), Fraction(1, 4)]
     edge = sums(scale, [Fraction(0), Fraction(1, 16), Fraction(1), Fraction(0)])
     output = common_scale(edge, None)
-    assert output.edge.node.op.weights.values[0].tolist() == [2, -8, 0, 4]
-    assert output.edge.node.op.weights.width == 4
-    assert output.edge.name == "fc"
+    assert output.edge.name == "fc_scaled"
+    product = output.edge.sources[0].node.op
+    assert product.weights.values[0].tolist() == [1, -1, 1, 1]  # a sign costs nothing there
+    assert product.weights.width == 2
+    assert output.edge.node.op.multiplier.tolist() == [2, 8, 0, 4]
+    assert output.edge.node.op.bias.tolist() == [0, 1, 16, 0]
     assert output.port == Port(1 / 16)
     assert meant(output) == reals(edge)
 
@@ -186,11 +196,11 @@ BINARY = binary.SignedBinaryWeightPerTensorConst.let(scaling_const=0.125)
 
 
 @pytest.mark.parametrize(
-    ("make", "fraction_bits", "kind"),
+    ("make", "fraction_bits"),
     [
-        (lambda: classifier(qnn.QuantLinear(9, 4, bias=False, weight_quant=POWER)), 1, "dense"),
-        (lambda: classifier(qnn.QuantLinear(9, 4, bias=False, weight_quant=BINARY)), 1, "dense"),
-        (lambda: classifier(qnn.QuantLinear(9, 4, bias=True, weight_quant=CHANNELS)), 9, "dense"),
+        (lambda: classifier(qnn.QuantLinear(9, 4, bias=False, weight_quant=POWER)), 1),
+        (lambda: classifier(qnn.QuantLinear(9, 4, bias=False, weight_quant=BINARY)), 1),
+        (lambda: classifier(qnn.QuantLinear(9, 4, bias=True, weight_quant=CHANNELS)), 9),
         (
             lambda: classifier(
                 qnn.QuantLinear(
@@ -202,33 +212,32 @@ BINARY = binary.SignedBinaryWeightPerTensorConst.let(scaling_const=0.125)
                 )
             ),
             1,
-            "dense",
         ),
-        (lambda: classifier(qnn.QuantLinear(9, 4, bias=True)), 9, "dense"),
+        (lambda: classifier(qnn.QuantLinear(9, 4, bias=True)), 9),
         (
             lambda: classifier(
                 qnn.QuantLinear(9, 4, bias=True, weight_quant=scaled_int.Int8WeightPerChannelFloat)
             ),
             None,
-            "requantize",
         ),
         (
             lambda: classifier(
                 qnn.QuantLinear(9, 4, bias=False, weight_quant=BINARY), nn.BatchNorm1d(4)
             ),
             None,
-            "requantize",
         ),
     ],
     ids=["po2", "binary", "po2 channels", "int bias", "float", "float channels", "last bn"],
 )
-def test_outputs_compare_as_torchs_do(make, fraction_bits: int | None, kind: str) -> None:
+def test_outputs_compare_as_torchs_do(make, fraction_bits: int | None) -> None:
     model = make()
     lowered = lower(model, 8)
     x = np.random.default_rng(0).normal(0, 2, (4000, 8)).astype(np.float32)
     report = compare(model, lowered, x)
     assert report.differing == report.differing_decisions == 0
-    assert lowered.graph.nodes[-1].kind == kind
+    *_, product, last = lowered.graph.nodes
+    assert last.kind == "requantize"
+    assert weight_width(product.op.weights) == model.last.weight_quant.bit_width()  # its own bits
     last = lowered.counterparts[-1]
     scale = np.abs(last.scale[last.scale != 0])
     if fraction_bits is not None:

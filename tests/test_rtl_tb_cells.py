@@ -498,17 +498,26 @@ class Stream(Model):
 
 
 class Rom(Model):
-    module = "rom_of_37"
+    """A memory read from the last word down. wrong: a word that the text has otherwise."""
+
     clocking = ".clk_i, "
 
+    def __init__(self, depth: int, width: int, wrong: int | None = None) -> None:
+        self.depth, self.width, self.wrong = depth, width, wrong
+        self.module = f"{type(self).__name__.lower()}_of_{depth}"
+        self.module += "" if wrong is None else f"_but_{wrong}"
+        super().__init__()
+
     def set_up(self) -> None:
-        self.words = [self.bits(90) for _ in range(37)]
-        self.text = memory.rom(self.module, self.words, 90)
-        self.inputs, self.outputs = {"address_i": 6}, {"data_o": 90}
+        self.words = [self.bits(self.width) for _ in range(self.depth)]
+        contents = [word ^ (i == self.wrong) for i, word in enumerate(self.words)]
+        self.text = memory.rom(self.module, contents, self.width)
+        address = memory.address_width(self.depth)
+        self.inputs, self.outputs = {"address_i": address}, {"data_o": self.width}
         self.before: Bits = {}
 
     def drive(self) -> Bits:
-        return {"address_i": self.random.randrange(37)}
+        return {"address_i": (-1 - self.cycle) % self.depth}
 
     def expect(self, given: Bits) -> Bits:
         seen, self.before = self.before, {"data_o": self.words[given["address_i"]]}
@@ -517,21 +526,20 @@ class Rom(Model):
 
 
 class Loadable(Rom):
-    module = "loadable_of_37"
-
     def set_up(self) -> None:
         super().set_up()
-        self.text = memory.loadable(self.module, self.words, 90, "block")
-        self.inputs = {"address_i": 6, "write_i": 1, "write_address_i": 6, "write_data_i": 90}
+        self.text = memory.loadable(self.module, self.words, self.width, "block")
+        address = self.inputs["address_i"]
+        self.inputs |= {"write_i": 1, "write_address_i": address, "write_data_i": self.width}
 
     def drive(self) -> Bits:
         read = super().drive()
-        there = self.random.randrange(37)
+        there = self.random.randrange(self.depth)
         write = there != read["address_i"] and self.random.random() < 0.3
         return read | {
             "write_i": int(write),
             "write_address_i": there,
-            "write_data_i": self.bits(90),
+            "write_data_i": self.bits(self.width),
         }
 
     def expect(self, given: Bits) -> Bits:
@@ -919,8 +927,9 @@ def good() -> dict[str, Model]:
         "registers of constants": Registers(Digest="256'h" + "fedcba9876543210" * 4, LoadBeats=0),
         "vote": Vote(Width=5),
         "vote of one": Vote(Width=1),
-        "rom": Rom(),
-        "loadable memory": Loadable(),
+        "rom": Rom(37, 90),
+        "rom in banks": Rom(4200, 5),
+        "loadable memory": Loadable(37, 90),
         **{f"{type(s.op).__name__} {s.source} {s.output}": s for s in streams()},
     }
 
@@ -952,6 +961,9 @@ BROKEN = {
 }  # fmt: skip
 
 
+WRONG = [Rom(4200, 5, wrong) for wrong in (4095, 4096)]
+
+
 def broken_instances(folder: Path) -> list[tuple[str, Model]]:
     instances = []
     for i, broken in enumerate(BROKEN.values()):
@@ -970,6 +982,7 @@ def broken_instances(folder: Path) -> list[tuple[str, Model]]:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("cells")
     instances = [(model.module, model) for model in GOOD.values()]
+    instances += [(model.module, model) for model in WRONG]
     simulate(folder, instances + broken_instances(folder))
 
 
@@ -985,6 +998,12 @@ def test_a_cell_does_as_its_model_in_every_cycle(name: str) -> None:
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_cell_is_noticed(name: str) -> None:
     assert BROKEN[name].model.failure is not None
+
+
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.parametrize("model", WRONG, ids=lambda model: model.module)
+def test_a_wrong_word_of_a_memory_is_noticed(model: Rom) -> None:
+    assert model.failure is not None
 
 
 def test_yosys_reads_the_cells_as_verilator_does(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 
 from bitwright.models.errors import GraphError, InputError, StorageError
 from bitwright.models.graph import (
+    TARGETS,
     Builder,
     Conv2d,
     Dense,
@@ -34,6 +35,7 @@ from bitwright.models.graph import (
     Plan,
     Requantize,
     Reshape,
+    Target,
     Unrolled,
     Window,
     decode,
@@ -572,6 +574,29 @@ def test_an_ip_with_more_ports_than_pins_has_no_target_for_ecp5(tmp_path: Path) 
         assert (ip.folder / "constraints" / f"{ip.name}.lpf").is_file() == lpf
         assert "trellis" not in (ip.folder / f"{ip.name}.core").read_text()
         assert ("more ports than pins" in (ip.folder / "README.md").read_text()) == lpf
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_ip_holds_what_the_tools_of_its_family_take(tmp_path: Path, target: Target) -> None:
+    graph, plan = small()
+    ip = write_ip(
+        graph, replace(plan, target=target), tmp_path / "ip", vectors_for(graph, 5), ABOUT
+    )
+    vendors = {
+        "package_ip.tcl": target in ("xc7", "xcup"),
+        f"constraints/{ip.name}_ooc.xdc": target in ("xc7", "xcup"),
+        f"constraints/{ip.name}.lpf": target == "ecp5",
+        f"constraints/{ip.name}.sdc": True,
+        "component.xml": True,
+    }
+    assert {name: name in ip.files for name in vendors} == vendors
+    told = [
+        (ip.folder / name).read_text().lower()
+        for name in ("README.md", f"{ip.name}.core", "component.xml")
+    ]
+    assert [word for word in ("vivado", "xdc", "package_ip") for text in told if word in text] == (
+        [] if target not in ("xc7", "xcup") else ["vivado", "vivado", "xdc", "xdc", "package_ip"]
+    )
 
 
 def small() -> tuple[Graph, Plan]:

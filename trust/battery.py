@@ -86,7 +86,7 @@ def _size(modules: Mapping[str, str]) -> int:
 def _smallest_that_differ(using: list[tuple[int, int, list[Parameters]]]) -> list[int]:
     """The smallest networks, first those that use a cell with a value that none before them has."""
     seen: set[tuple[str, str]] = set()
-    first, others = [], []
+    first, others = list[int](), list[int]()
     for _, number, sets in using:
         new = {feature for one in sets for feature in features(one)} - seen
         (first if new else others).append(number)

@@ -246,7 +246,8 @@ def _places(mutants: list[list[Any]]) -> tuple[Places, int, int]:
             places[-1].append((low, high))
             low += sum(model.inputs.values())
             high += sum(model.outputs.values())
-    return places, *(-(-max(bits, 65) // 32) * 4 for bits in (low, high))
+    inputs, outputs = (-(-max(bits, 65) // 32) * 4 for bits in (low, high))
+    return places, inputs, outputs
 
 
 def _left(

@@ -153,7 +153,7 @@ def emitted_by(emitter: str, text: str, cases: Sequence[Case], tag: str, folder:
             for name in [n for n in sys.modules if n.startswith("bitwright.rtl_tb")]:
                 del sys.modules[name]
             mutated = _Mutated(f"bitwright.rtl_tb.{emitter}", ROOM / f"{emitter}.py", text)
-            sys.meta_path.insert(0, mutated)  # type: ignore[arg-type]
+            sys.meta_path.insert(0, mutated)
             fresh = importlib.import_module("bitwright.rtl_tb.emit")
             loads = importlib.import_module("bitwright.rtl_tb.loading")
             for case in cases:

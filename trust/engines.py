@@ -156,8 +156,8 @@ def _simulate_all(made: list[tuple[Case, Verdict, Design]], folder: Path) -> Non
         if len(made) == 1:
             made[0][1].wrong["rtl"] = str(error)
         else:
-            for i, one in enumerate(made):
-                _simulate_all([one], folder.with_name(f"{folder.name}_{i}"))
+            for i, each in enumerate(made):
+                _simulate_all([each], folder.with_name(f"{folder.name}_{i}"))
         return
     for (one, verdict, _), simulator in zip(made, simulators, strict=True):
         _keep(verdict, "rtl", _attempt(verdict, "rtl", simulated, one, simulator))
@@ -199,8 +199,8 @@ def _answer_all(made: list[tuple[Case, Verdict, hls.Project]]) -> None:
         if len(made) == 1:
             made[0][1].wrong["hls"] = str(error)
         else:
-            for one in made:
-                _answer_all([one])
+            for each in made:
+                _answer_all([each])
         return
     for (one, verdict, _), answers in zip(made, outputs, strict=True):
         _keep(verdict, "hls", _differs(answers, one.expected))

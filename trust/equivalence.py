@@ -69,7 +69,7 @@ def _bits(word: str) -> str:
 def most_different(sets: Sequence[Parameters], most: int) -> list[Parameters]:
     """Some of the parameters, first those that have a value that none before them had."""
     seen: set[tuple[str, str]] = set()
-    first, others = [], []
+    first, others = list[Parameters](), list[Parameters]()
     for one in sets:
         new = features(one) - seen
         (first if new else others).append(one)

@@ -19,6 +19,7 @@ from bitwright.models.graph import (
     Graph,
     IntType,
     MaxPool,
+    Node,
     Op,
     Port,
     Requantize,
@@ -121,7 +122,7 @@ def _forget(builder: Builder, value: Value) -> None:
 
 def _reached(builder: Builder, output: Value) -> Graph | None:
     """The graph of what leads to the output, if there is any hardware in it."""
-    needed, nodes = {output.name}, []
+    needed, nodes = {output.name}, list[Node]()
     for node in reversed(builder.nodes):
         if node.name in needed:
             nodes.insert(0, node)

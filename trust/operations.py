@@ -151,7 +151,8 @@ def _threshold(dice: Dice, builder: Builder, x: Value) -> Made:
     )
     if dice.random() < 0.3:
         thresholds[:] = thresholds[:1]  # the same for all channels
-    base = integers(dice, *dice.choice([(0, 0), (-levels, levels), (-32768, 32767)]), x.channels)
+    low, high = dice.choice([(0, 0), (-levels, levels), (-32768, 32767)])
+    base = integers(dice, low, high, x.channels)
     step = dice.choice(np.array([-1, 1]), x.channels)
     if dice.random() < 0.5:
         base, step = np.full_like(base, base[0]), np.full_like(step, step[0])

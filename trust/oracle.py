@@ -201,20 +201,20 @@ def _step(op: Threshold, c: int, x: int) -> int:
 
 def _rescale(op: Requantize, output: Value, c: int, x: int) -> int:
     numerator = int(op.multiplier[c]) * x + int(op.bias[c])
-    unit = 2**op.shift
+    unit = 1 << op.shift
     y, rest = divmod(numerator, unit)
     match op.rounding:
         case "half_even":
-            y += 2 * rest > unit or (2 * rest == unit and y % 2 == 1)
+            y += int(2 * rest > unit or (2 * rest == unit and y % 2 == 1))
         case "half_up":
-            y += 2 * rest >= unit
+            y += int(2 * rest >= unit)
         case "floor":
             pass
         case _:
             assert_never(op.rounding)
     width = output.type.width
-    high = 2 ** (width - 1) - 1 if output.type.signed else 2**width - 1
-    low = -(2 ** (width - 1)) if output.type.signed else 0
+    high = (1 << width - output.type.signed) - 1
+    low = -(1 << width - 1) if output.type.signed else 0
     if op.narrow and output.type.signed:
         low = -high
     return min(max(y, low), high)

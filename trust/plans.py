@@ -21,9 +21,9 @@ from bitwright.models.graph import (
     widen_for_loading,
 )
 from bitwright.models.graph.codecs import distinct_outputs
+from bitwright.models.graph.heads import Lines
 from bitwright.models.graph.plan import MEMORIES, is_depthwise, is_wiring
 from bitwright.models.graph.products import products
-from bitwright.models.graph.streams import Lines
 from bitwright.rtl_tb import Form
 from trust.operations import Dice, integers
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -24,11 +25,12 @@ from bitwright.rtl_tb import Form, emit
 from bitwright.rtl_tb.proof import cells, prove
 from bitwright.rtl_tb.proof.specification import terms
 from trust import results
+from trust.battery import SEED
+from trust.bench import CELLS
 from trust.mutants import Mutant, mutants
-from trust.mutation import CELLS, SEED
 from trust.networks import network
 
-RANDOM = 12
+RANDOM = 24
 """Networks of the mutation battery's seed, the first of which are taken."""
 
 _MUTANT_CYCLES = 16
@@ -122,13 +124,16 @@ def _noticed(cell: str, mutant: Mutant) -> bool | None:
 
 
 def _networks() -> Iterator[tuple[str, Graph, Plan, Form]]:
-    """Random networks, and those of the benchmarks, smaller ones first."""
-    for number in range(RANDOM):
-        one = network(SEED, number)
-        yield one.graph.name, one.graph, one.plan, one.form
+    """Random networks, and in turn with them those of the benchmarks, smaller ones first."""
+    drawn = [network(SEED, number) for number in range(RANDOM)]
     graphs = [(folder, load(folder)) for folder in _BENCHMARKS.iterdir()]
-    for folder, graph in sorted(graphs, key=lambda pair: terms(pair[1].nodes, [pair[1].input])):
-        yield folder.name, graph, load_plan(folder / "plan.json"), "adder_graph"
+    graphs.sort(key=lambda pair: terms(pair[1].nodes, [pair[1].input]))
+    for one, known in zip_longest(drawn, graphs):
+        if known is not None:
+            folder, graph = known
+            yield folder.name, graph, load_plan(folder / "plan.json"), "adder_graph"
+        if one is not None:
+            yield one.graph.name, one.graph, one.plan, one.form
 
 
 def _network(
@@ -138,7 +143,7 @@ def _network(
     with tempfile.TemporaryDirectory(prefix="bitwright-proofs-") as folder:
         found = prove(graph, emit(graph, plan, Path(folder) / "rtl", form), seconds=seconds)
     # Concatenations are wires of the top module, and have no hardware of their own.
-    count = Counter(one.status for one in found if one.node and one.kind != "concat")
+    count = Counter[str](one.status for one in found if one.node and one.kind != "concat")
     whole = next(one for one in found if not one.node)
     counted = not count["refuted"] and whole.status != "refuted" and not count["simulated"]
     _record("network", name, count, int(counted), begun, whole=whole.status, cycles=whole.cycles)

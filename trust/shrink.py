@@ -8,6 +8,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -119,12 +120,12 @@ def smaller(network: Network, x: IntArray) -> Iterator[Candidate]:
     if network.loaded is not None:
         yield _unloaded(network), x
     for node in graph.nodes[:-1]:
-        yield from _guarded(lambda node=node: (_over(network, _cut(graph, node.name)), x))
+        yield from _guarded(partial(_ended, network, node, x))
     for node in reversed(graph.nodes[:-1]):
-        yield from _guarded(lambda node=node: _begun(network, node, x))
+        yield from _guarded(partial(_begun, network, node, x))
     for i in range(len(graph.nodes)):
         for source in dict.fromkeys(graph.nodes[i].inputs):
-            yield from _guarded(lambda i=i, source=source: (_bypassed(network, i, source), x))
+            yield from _guarded(partial(_bypassed, network, i, source, x))
     count = len(x)
     for part in (x[:1], x[: count // 2], x[count // 2 :], x[: count // 4 * 3], x[1:]):
         if 0 < len(part) < count:
@@ -134,7 +135,7 @@ def smaller(network: Network, x: IntArray) -> Iterator[Candidate]:
     yield from _planned(network, x)
     for i, node in enumerate(graph.nodes):
         for op in _simpler(node.op):
-            yield from _guarded(lambda i=i, op=op: (_with_op(network, i, op), x))
+            yield from _guarded(partial(_with_op, network, i, op, x))
     if np.any(x):
         yield network, np.zeros_like(x)
         yield network, x // 2 if graph.input.type.signed else x >> 1
@@ -150,7 +151,7 @@ def _guarded(make: Callable[[], Candidate]) -> Iterator[Candidate]:
 def _cut(graph: Graph, output: str, source: Value | None = None) -> Graph:
     """What leads to a tensor, from the input or from another tensor that becomes the input."""
     source = source or graph.input
-    needed, nodes = {output}, []
+    needed, nodes = {output}, list[Node]()
     for node in reversed(graph.nodes):
         if node.name in needed and node.name != source.name:
             nodes.insert(0, node)
@@ -188,17 +189,22 @@ def _begun(network: Network, node: Node, x: IntArray) -> Candidate:
     return _over(network, rest), np.array(rows, np.int64).reshape(len(x), *node.output.shape)
 
 
-def _bypassed(network: Network, i: int, source: str) -> Network:
+def _ended(network: Network, node: Node, x: IntArray) -> Candidate:
+    """The network with a node as its last."""
+    return _over(network, _cut(network.graph, node.name)), x
+
+
+def _bypassed(network: Network, i: int, source: str, x: IntArray) -> Candidate:
     """The network without a node, whose readers read what it read."""
     graph, name = network.graph, network.graph.nodes[i].name
     if name == graph.output.name:
-        return _over(network, _cut(graph, source))
+        return _over(network, _cut(graph, source)), x
     nodes = [
         replace(n, inputs=tuple(source if read == name else read for read in n.inputs))
         for n in graph.nodes
         if n.name != name
     ]
-    return _over(network, _cut(_reshaped(graph, nodes, graph.input), graph.output.name))
+    return _over(network, _cut(_reshaped(graph, nodes, graph.input), graph.output.name)), x
 
 
 def _reshaped(graph: Graph, nodes: Sequence[Node], source: Value) -> Graph:
@@ -214,11 +220,11 @@ def _reshaped(graph: Graph, nodes: Sequence[Node], source: Value) -> Graph:
     return replace(graph, inputs=(source,), nodes=tuple(made))
 
 
-def _with_op(network: Network, i: int, op: Op) -> Network:
+def _with_op(network: Network, i: int, op: Op, x: IntArray) -> Candidate:
     nodes = list(network.graph.nodes)
     nodes[i] = replace(nodes[i], op=op)
     made = replace(network, graph=replace(network.graph, nodes=tuple(nodes)))
-    return made if network.loaded is None else _unloaded(made)
+    return (made if network.loaded is None else _unloaded(made)), x
 
 
 def _cropped(network: Network, x: IntArray) -> Iterator[Candidate]:

@@ -52,7 +52,7 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except TyperException as error:
-        _refuse(error.format_message())
+        _refuse(_wrong_value(error) or error.format_message())
     except BitwrightError as error:
         _refuse(str(error))
     except OSError as error:
@@ -64,6 +64,30 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wrong_value(error: TyperException) -> str | None:
+    """What is wrong with the value of an option or argument; None for any other error.
+
+    Typer checks values by pydantic, whose words are for programmers.
+    """
+    checked, parameter = getattr(error.__cause__, "errors", None), getattr(error, "param", None)
+    if checked is None or parameter is None:
+        return None
+    found = checked()[0]
+    name = max(parameter.opts, key=len) if parameter.opts[0].startswith("-") else parameter.name
+    value, kind = found["input"], found["type"]
+    _, listed, known = str(found["msg"]).partition(" is not one of ")
+    if listed:
+        why = f"is not known: choose from {known.replace(chr(39), '').rstrip('.')}"
+    elif kind.startswith("int_"):
+        why = "is no whole number"
+    elif kind.startswith("float_"):
+        why = "is no number"
+    else:
+        told = found["msg"].removeprefix("Value error, ")
+        why = told.replace("Input should be", "must be")
+    return f"{name} {value} {why}"
 
 
 def _refuse(sentence: str) -> NoReturn:

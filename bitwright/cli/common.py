@@ -9,6 +9,8 @@ import typer
 from bitwright.models.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
     from bitwright.cli.options import Target
@@ -30,7 +32,7 @@ def show(result: object, as_json: bool, *tables: "RenderableType") -> None:
 
     # A pipe or file has no width, and a table that is cut helps nobody.
     console = Console() if sys.stdout.isatty() else Console(width=120)
-    for table in tables:
+    for table in filter(None, tables):
         console.print(table)
 
 
@@ -95,6 +97,29 @@ def design_in(graph: "Graph", folder: Path) -> "Design":
     return design
 
 
+def note_replaced(folder: Path, marker: str, made: "Mapping[str, object]") -> None:
+    """Tell, before a folder is replaced, that it holds what was made from something else.
+
+    marker: the JSON file that says what it was made from. made: what it is made from now, by the
+    file's own keys: "graph" and "plan", for example.
+    """
+    import json
+
+    try:
+        held = json.loads((folder / marker).read_text(encoding="utf-8"))
+        other = [what for what, value in made.items() if held.get(what) != value]
+    except (OSError, ValueError, AttributeError):
+        return  # nothing is replaced, or writing says what is in the way
+    if other:
+        said = " and ".join(
+            {"digest": "graph", "name": "network"}.get(what, what) for what in other
+        )
+        typer.echo(
+            f"note: {folder} was made from another {said}, and is replaced; another -o keeps both",
+            err=True,
+        )
+
+
 def plan_of(
     graph: "Graph", file: Path | None, target: "Target | None", clock: float | None
 ) -> "Plan":
@@ -106,9 +131,24 @@ def plan_of(
 
     plan = given_plan(file, target, clock)
     if plan is None:
-        return make_plan(graph, target or "xc7", clock or 200.0)
+        return make_plan(graph, target or "xc7", clock)
     plan.check(graph)
     return plan
+
+
+def clock_note(target: str, mhz: float, given: bool) -> str:
+    """Where the clock of a plan comes from, where neither user nor file said one; else nothing."""
+    from bitwright.models.graph import USUAL_MHZ
+
+    if given:
+        return ""
+    usual = next(usual for name, usual in USUAL_MHZ.items() if name == target)
+    if mhz == usual:
+        return f"[dim]{mhz:g} MHz is what {target} is planned for by default: --clock sets it[/]"
+    return (
+        f"[dim]{mhz:g} MHz is what this should reach, below the {usual:g} MHz that {target} is "
+        "planned for by default: --clock sets it[/]"
+    )
 
 
 def given_plan(file: Path | None, target: "Target | None", clock: float | None) -> "Plan | None":

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bitwright.cli.common import design_in, plan_of, show
+from bitwright.cli.common import clock_note, design_in, plan_of, show
 from bitwright.cli.options import (
     ClockOption,
     DesignArgument,
@@ -52,7 +52,8 @@ def estimate(
     both = cost(estimated)
     mhz = clocks(planned, estimated)
     result = {"cost": both, "latency": estimated.latency, "ii": estimated.ii, "clock_mhz": mhz}
-    show(result, as_json, cost_table(both, mhz, pace(planned, estimated)))
+    note = clock_note(planned.target, planned.clock_mhz, bool(clock or plan))
+    show(result, as_json, cost_table(both, mhz, pace(planned, estimated)), note)
 
 
 def synth(

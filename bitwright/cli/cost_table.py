@@ -57,7 +57,7 @@ def cost_table(
     from bitwright.cost_model.rows import DATA, POINTS, read_rows
     from bitwright.cost_model.width_table import CODECS, Layer, width_table
     from bitwright.models.errors import InputError
-    from bitwright.models.graph import Folded
+    from bitwright.models.graph import USUAL_MHZ, Folded
     from bitwright.tables import widths_table
 
     chosen = next((name for name in CODECS if name == codec), None)
@@ -66,9 +66,10 @@ def cost_table(
     if measure and rows is None:
         raise InputError("--measure needs --rows, the file that measured rows are kept in")
     folded = None if pe is None and simd is None else Folded(pe or 1, simd or 1)
+    family = target or "xc7"
     layer = Layer(
         inputs, outputs, chosen, sparsity if chosen == "plain" else 0.0, tiles, folded,
-        target or "xc7", clock or 200.0,
+        family, clock or USUAL_MHZ[family],
     )  # fmt: skip
     if measure and rows is not None:
         from bitwright.characterise import Limits, point_subjects

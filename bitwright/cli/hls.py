@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bitwright.cli.common import controls_of, end, plan_of, show, vectors_for
+from bitwright.cli.common import controls_of, end, note_replaced, plan_of, show, vectors_for
 from bitwright.cli.options import (
     Backend,
     ControlsOption,
@@ -60,13 +60,14 @@ def hls(
     from bitwright import hls as room
     from bitwright.checks import check_hls
     from bitwright.console import Steps
-    from bitwright.models.graph import evaluate, load
+    from bitwright.models.graph import digest, evaluate, load
     from bitwright.tables import engines_table, vendor_table
 
     known = load(graph)
     x = vectors_for(known, data, vectors)
     expected = evaluate(known, x)
     steps = Steps()
+    note_replaced(out, "bitwright.json", {"digest": digest(known), "backend": backend})
     with steps.step("write the project"):
         project = room.write(known, out, backend, part or room.DEFAULT_PART, clock, io)
     with steps.step("compile and simulate"):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bitwright.cli.common import plan_of, show
+from bitwright.cli.common import clock_note, note_replaced, plan_of, show
 from bitwright.cli.options import (
     ClockOption,
     GraphArgument,
@@ -43,7 +43,8 @@ def ip(
 
     It holds the RTL under a top with the port names that tools know, with AXI4-Stream in and out
     and registers that tell the graph's digest; golden vectors and benches that run without
-    bitwright; a FuseSoC core, IP-XACT, a Vivado script and constraints; a C header and a Python
+    bitwright; a FuseSoC core, IP-XACT, constraints, and for AMD's families a Vivado
+    script; a C header and a Python
     driver; and a README. The same graph and plan give the same bytes.
 
     Examples:
@@ -53,11 +54,12 @@ def ip(
       make -C out/ip/tb
     """  # fmt: skip
     from bitwright.handover import hand_over
-    from bitwright.models.graph import load
+    from bitwright.models.graph import digest, load, plan_to_json
     from bitwright.tables import ip_table
 
     known = load(graph)
     planned = plan_of(known, plan, target, clock)
+    note_replaced(out, "ip.json", {"graph": digest(known), "plan": plan_to_json(planned)})
     made = hand_over(known, planned, out, data=data, count=vectors, verification=verified)
     result = {
         "folder": out,
@@ -68,4 +70,5 @@ def ip(
         "vectors": made.vectors,
         "files": made.files,
     }
-    show(result, as_json, ip_table(made))
+    note = clock_note(planned.target, planned.clock_mhz, bool(clock or plan))
+    show(result, as_json, ip_table(made), note)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli.common import check_files, labels_of, show
+from bitwright.cli.common import check_files, labels_of, note_replaced, show
 from bitwright.cli.options import (
     DataOption,
     JsonOption,
@@ -93,6 +93,7 @@ def lower(
     )
     graph = lowered.graph
     accuracy, lowering = compare_with_torch(network, lowered, rows or random_rows(lowered))
+    note_replaced(out, "graph.json", {"name": graph.name})
     save(graph, out)
     _note_wide_outputs(lowered)
     result = {"graph": out, "digest": digest(graph), "name": graph.name, "accuracy": accuracy,
@@ -126,6 +127,7 @@ def _lower_file(
             raise InputError(f"{model} makes an image, which is no class: leave --data out")
         outputs = dequantise(graph, evaluate(graph, quantise(graph, lowered.arrange(rows.x))))
         accuracy = Accuracy(None, float((decide(graph, outputs) == rows.y).mean()))
+    note_replaced(out, "graph.json", {"name": graph.name})
     save(graph, out)
     _note_wide_outputs(lowered)
     result = {"graph": out, "digest": digest(graph), "name": graph.name, "accuracy": accuracy}
@@ -142,16 +144,9 @@ def _note_wide_outputs(lowered: "Lowered") -> None:
         return
     least = min(abs(int(m)) for m in last.multiplier if m)
     if least.bit_length() > _MANY_BITS:
-        from bitwright.models.graph import Dense, weight_width
-
-        more = least.bit_length() - 1
-        op = next((node.op for node in lowered.graph.nodes if node.name == name), None)
-        widened = ""
-        if isinstance(op, Dense):
-            width = weight_width(op.weights)
-            widened = f" (weights become {width} bits instead of {width - more})"
+        layer = next(node.inputs[0] for node in lowered.graph.nodes if node.name == name)
         typer.echo(
-            f"note: {name} has {more} bits below those of its sums{widened}, for a bias that is "
-            "no multiple of their scale: bias_quant=Int8Bias on that layer saves them",
+            f"note: {name} has {least.bit_length() - 1} bits below those of {layer}, for a bias "
+            "that is no multiple of its sums' scale: bias_quant=Int8Bias on that layer saves them",
             err=True,
         )

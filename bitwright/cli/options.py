@@ -40,7 +40,7 @@ TargetOption = Annotated[
 ClockOption = Annotated[
     float | None,
     typer.Option("--clock", min=1, max=2000, help="Clock in MHz to pipeline for.",
-                 show_default="200, or the plan's"),
+                 show_default="the plan's, or usual of the family"),
 ]  # fmt: skip
 PlanOption = Annotated[
     Path | None,

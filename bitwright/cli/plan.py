@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bitwright.cli.common import end, show
+from bitwright.cli.common import clock_note, end, show
 from bitwright.cli.options import ClockOption, GraphArgument, JsonOption, TargetOption
 
 
@@ -32,15 +32,18 @@ def plan(
 
     For a rate, the cheapest plan that reaches it; for a budget, the fastest plan within it. Without
     either, vectors are unrolled, one a cycle, where that fits a small device, and all else is
-    folded into it. The table says which layer is the slowest. A rate that the estimated clock does
-    not reach is said with exit code 1, where delays were routed (ECP5, Gowin): give --clock.
+    folded into it. The table says which layer is the slowest.
+
+    Without --clock, the plan is for a clock that is usual on the family, or a slower one that it
+    should reach. With one that is too fast for the rate, the exit code is 1, where delays were
+    routed (ECP5, Gowin).
 
     The file is for the --plan of estimate, rtl and run, and can be edited: pe outputs at a time,
     each of simd inputs at a time, or unrolled in so many pipeline stages.
 
     Examples:
       bitwright plan out/graph --target-fps 10000 -o plan.json
-      bitwright plan out/graph --target ecp5 --clock 60 --target-fps 2000 -o plan.json
+      bitwright plan out/graph --target ecp5 --target-fps 2000 -o plan.json
       bitwright plan out/graph --target ecp5 --clock 80 --max-lut 12000 --max-bram 40 -o plan.json
     """
     from bitwright.cost_model import estimate, find_plan, node_cycles
@@ -53,12 +56,13 @@ def plan(
     found = find_plan(
         known,
         target or "xc7",
-        clock or 200.0,
+        clock,
         target_fps=target_fps,
         max_lut=max_lut,
         max_bram=max_bram,
     )
-    estimated = estimate(known, found)
+    # A budget is kept as formulas count; without one, the table is what `estimate` will say.
+    estimated = estimate(known, found, solved=max_lut is None)
     cycles = node_cycles(known, found)
     reached = min(found.clock_mhz, estimated.clock_mhz) * 1e6 / estimated.ii
     save_plan(found, out)
@@ -74,6 +78,7 @@ def plan(
         "slowest": max(cycles, key=lambda name: cycles[name]),
         "cost": cost(estimated),
     }
-    show(result, as_json, plan_table(found, estimated, cycles, target_fps))
+    note = clock_note(found.target, found.clock_mhz, clock is not None)
+    show(result, as_json, plan_table(found, estimated, cycles, target_fps), note)
     # Delays that were never routed are too rough to fail by.
     end(target_fps is None or estimated.clock_band is None or reached >= target_fps)

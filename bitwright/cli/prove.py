@@ -23,10 +23,13 @@ def prove(
     """Prove a design against its graph, for all inputs, node by node and as a whole.
 
     Adder graphs are read and every output followed back to a linear form: the graph's own weights
-    and bias, no overflow on the way, every addition of values of the same cycle. Other modules, and
-    the whole design, are compared with a specification written from the graph alone, by Yosys and
-    ABC: for all inputs at all times, or, where that is too hard, for all inputs in so many cycles
-    after the reset. The table says how far each proof goes, and what only simulation speaks for.
+    and bias, no overflow on the way, every addition of values of the same cycle. Folded layers and
+    pools of any size are proven by their parts: their wiring, every word of their memories, and
+    each cell with the parameters that it has there. Other modules are compared with a specification
+    written from the graph alone, by Yosys and ABC: for all inputs at all times, or, where that is
+    too hard, for all inputs in so many cycles after the reset. Where all nodes are proven, so is
+    the whole, by what connects them. The table says how far each proof goes, and what only
+    simulation speaks for.
 
     Examples:
       bitwright prove out/graph out/rtl

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli.common import controls_of, design_in, end, plan_of, show, vectors_for
+from bitwright.cli.common import (
+    clock_note,
+    controls_of,
+    design_in,
+    end,
+    note_replaced,
+    plan_of,
+    show,
+    vectors_for,
+)
 from bitwright.cli.options import (
     ClockOption,
     ControlsOption,
@@ -51,12 +60,14 @@ def rtl(
       bitwright rtl out/graph -o out/rtl_plain --form plain
       bitwright rtl out/graph -o out/rtl --plan plan.json
     """
-    from bitwright.models.graph import load, plan_to_json
+    from bitwright.models.graph import digest, load, plan_to_json
     from bitwright.rtl_tb import emit
     from bitwright.tables import design_table
 
     known = load(graph)
     planned = plan_of(known, plan, target, clock)
+    told = plan_to_json(planned)
+    note_replaced(out, "design.json", {"graph": digest(known), "plan": told, "form": form})
     design = emit(known, planned, out, form)
     result = {
         "design": out,
@@ -64,9 +75,10 @@ def rtl(
         "files": list(design.files),
         "latency": design.latency,
         "ii": design.interval,
-        "plan": plan_to_json(planned),
+        "plan": told,
     }
-    show(result, as_json, design_table(design, planned))
+    note = clock_note(planned.target, planned.clock_mhz, bool(clock or plan))
+    show(result, as_json, design_table(design, planned), note)
 
 
 def verify(
@@ -153,7 +165,7 @@ def verify(
     kept = f"kept in {out}/verify.json"
     if passed:
         kept += ", for the README of 'bitwright ip --verified'"
-    title = "rtl" if _has_adder_graphs(known, planned) else "rtl_folded"
+    title = _title(known, planned, emitted.form)
     show(result, as_json, engines_table(known.name, {title: engine}, caught, found), kept)
     end(passed)
 
@@ -168,9 +180,11 @@ def _note_many_cycles(cycles: int) -> None:
         )
 
 
-def _has_adder_graphs(graph: "Graph", plan: "Plan") -> bool:
-    """Whether a product is unrolled; folded ones have multipliers instead."""
+def _title(graph: "Graph", plan: "Plan", form: str) -> str:
+    """What the table calls the engine: by the form of its unrolled products, if it has any."""
     from bitwright.models.graph import Conv2d, Dense, Unrolled
 
     products = [node.name for node in graph.nodes if isinstance(node.op, Dense | Conv2d)]
-    return any(isinstance(plan.engines[name], Unrolled) for name in products)
+    if not any(isinstance(plan.engines[name], Unrolled) for name in products):
+        return "rtl_products"  # folded: multipliers in both forms
+    return "rtl" if form == "adder_graph" else "rtl_plain"

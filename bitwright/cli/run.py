@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bitwright.cli.common import check_files, end, given_plan, labels_of, show
+from bitwright.cli.common import check_files, clock_note, end, given_plan, labels_of, show
 from bitwright.cli.options import (
     ClockOption,
     DataOption,
@@ -85,7 +85,7 @@ def run(
     from bitwright.tables import report_table
 
     planned = given_plan(plan, target, clock)
-    settings = flow.Settings(target or "xc7", clock or 200.0, vectors, plan=planned)
+    settings = flow.Settings(target or "xc7", clock, vectors, plan=planned)
     if study is not None or point is not None:
         if demo or model or weights or input_shape or data or plan or target or clock:
             raise InputError("a point of a study has its own network, data and plan: give no other")
@@ -119,5 +119,7 @@ def run(
             name=name,
             settings=settings,
         )
-    show(report, as_json, report_table(report))
+    given = bool(clock or plan) or study is not None
+    note = clock_note(report.cost.target, report.clock_mhz["asked"], given)
+    show(report, as_json, report_table(report), note)
     end(report.passed)

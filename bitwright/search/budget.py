@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bitwright.models.errors import InputError
-from bitwright.models.graph import TARGETS, Target
+from bitwright.models.graph import TARGETS, USUAL_MHZ, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Budget:
     """
 
     target: Target = "xc7"
-    clock_mhz: float = 200.0
+    clock_mhz: float = USUAL_MHZ["xc7"]
     device: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     intervals: tuple[int, ...] = (1,)
@@ -107,7 +107,7 @@ def read_budget(file: str, raw: Mapping[str, Any]) -> Budget:
             if limit < 0:
                 raise InputError(f"{file}: {key} = {limit}: give {unit} from 0 on")
             limits[column] = min(limit, limits.get(column, math.inf))
-    clock = _number(file, "clock_mhz", raw.get("clock_mhz", 200.0))
+    clock = _number(file, "clock_mhz", raw.get("clock_mhz", USUAL_MHZ[target]))
     if not 1 <= clock <= 2000:
         raise InputError(f"{file}: clock_mhz = {clock:g} is outside 1..2000")
     intervals = raw.get("intervals", [1])

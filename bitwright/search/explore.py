@@ -76,9 +76,13 @@ def explore(
     """Run a study in a folder, or go on with it, until everything that it proposes is done.
 
     Raises:
-        InputError: another process explores there, or a method cannot be used.
+        InputError: another process explores there, a method cannot be used, or a layer is to be
+            pruned that cannot be.
         StorageError: the study is damaged, or cannot be written.
     """
+    from bitwright.search.network import check_pruned
+
+    check_pruned(space)
     with open_study(folder) as study:
         study.remember("space", space.as_dict())
         study.remember("versions", {name: version(name) for name in _PACKAGES})

@@ -16,7 +16,7 @@ from bitwright.models.errors import StorageError
 from bitwright.models.layers import learn_bits
 from bitwright.models.layers.learned import cost
 from bitwright.models.lower import load_model
-from bitwright.models.train import Loss, Recipe, Trained, cross_entropy, train
+from bitwright.models.train import Loss, Recipe, Trained, cross_entropy, prunable_weight, train
 from bitwright.search.candidate import Candidate
 from bitwright.search.space import Space
 
@@ -38,6 +38,15 @@ def weighted(model: nn.Module) -> dict[str, Any]:
     """The layers with weights, by path, in order."""
     layers = (nn.Linear, nn.Conv1d, nn.Conv2d)
     return {path: m for path, m in model.named_modules() if isinstance(m, layers)}
+
+
+def check_pruned(space: Space) -> None:
+    """Raises InputError where [sparsity] names a layer that is not there or cannot be pruned."""
+    if any(share for shares in space.sparsity.values() for share in shares):
+        model = build(space, space.candidate(space.ample))
+        for path, shares in space.sparsity.items():
+            if any(shares):
+                prunable_weight(model, path)
 
 
 def shapes_of(space: Space, candidate: Candidate) -> tuple[Any, ...]:

@@ -148,12 +148,12 @@ class Program:
 
     def _solved(self, goal: Any, limits: Limits, price: float = math.inf) -> Solution | None:
         # Only here: it takes half a second to import.
-        from scipy.optimize import (  # type: ignore[import-untyped]
+        from scipy.optimize import (
             Bounds,
             LinearConstraint,
             milp,
         )
-        from scipy.sparse import csr_array  # type: ignore[import-untyped]
+        from scipy.sparse import csr_array
 
         rows = list(self._rows)
         for column, limit in limits.items():

@@ -20,6 +20,7 @@ real = scale * (integer + offset).
     additions.py       a pass: additions no wider than they need be
     plan.py            how nodes become hardware: engine, pipeline, target, clock
     plan_storage.py    a plan as a file
+    banks.py           memories of constants in banks
     any_weights.py     weights that are loaded at run time: types that hold them
     loading.py         and where they are in the load stream
     streams.py         the blocks and FIFOs that a plan makes, and the beats between them
@@ -63,7 +64,7 @@ from bitwright.models.graph.ops import (
     Window,
 )
 from bitwright.models.graph.passes import PASSES, optimise
-from bitwright.models.graph.plan import TARGETS, Engine, Folded, Plan, Target, Unrolled
+from bitwright.models.graph.plan import TARGETS, USUAL_MHZ, Engine, Folded, Plan, Target, Unrolled
 from bitwright.models.graph.plan_storage import (
     load_plan,
     plan_from_json,
@@ -81,6 +82,7 @@ __all__ = [
     "LOAD_BITS",
     "PASSES",
     "TARGETS",
+    "USUAL_MHZ",
     "Add",
     "ArgMax",
     "BitPlanes",

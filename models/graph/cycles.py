@@ -14,22 +14,10 @@ from typing_extensions import assert_never
 
 from bitwright.models.errors import GraphError
 from bitwright.models.graph.graph import Graph
+from bitwright.models.graph.heads import Lines, Narrow, Pass, Repeat, Sweep, Widen
 from bitwright.models.graph.ops import Window
 from bitwright.models.graph.plan import Plan
-from bitwright.models.graph.streams import (
-    INPUT,
-    OUTPUT,
-    Block,
-    Lines,
-    Narrow,
-    Pass,
-    Repeat,
-    Streams,
-    Sweep,
-    Widen,
-    is_streamed,
-    streams,
-)
+from bitwright.models.graph.streams import INPUT, OUTPUT, Block, Streams, is_streamed, streams
 
 _MOST_FRAMES = 1024
 _ENDLESS = 1 << 62

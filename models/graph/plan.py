@@ -33,6 +33,14 @@ Target = Literal["xc7", "xcup", "ecp5", "ice40", "gowin"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
 
+USUAL_MHZ: dict[Target, float] = {
+    "xc7": 200.0, "xcup": 300.0, "ecp5": 100.0, "ice40": 40.0, "gowin": 100.0,
+}  # fmt: skip
+"""Clocks to plan for when nobody says one: such as ordinary designs reach on each family.
+
+docs/howto/plan.md has what the networks of benchmarks/ are estimated to reach.
+"""
+
 Memory = Literal["auto", "lut", "block"]
 """What a memory is made of: whatever the synthesiser likes, look-up tables, memory blocks."""
 
@@ -107,7 +115,7 @@ class Plan:
 
     engines: Mapping[str, Engine]
     target: Target = "xc7"
-    clock_mhz: float = 200.0
+    clock_mhz: float = USUAL_MHZ["xc7"]
     redundancy: Literal[1, 3] = 1
     """3: triple modular redundancy, all of the hardware three times and a majority vote."""
 

@@ -4,11 +4,12 @@ The last layer's sums mean scale[c] * integer + offset[c], and a port means scal
 offset). In this order of preference:
 
 1. All channels have the same scale and the same offset in units of it: the port says so, free.
-2. The sums of a dense layer whose scales have power-of-two ratios (a per-tensor scale is one): the
-   ratios go into the weights, the offsets into the bias. Both are multiplied by 2^k so that the
-   bias is exact. Where that takes more than 9 bits it is rounded, by less than 2^-9 of the sums'
-   own LSB, with as many bits more as it takes that no comparison of two channels changes. The
-   low zeros of the shifted weights are free wires in hardware.
+2. Scales with power-of-two ratios (a per-tensor scale is one): sums are shifted to the finest, and
+   by k bits more, so that the bias is exact. Where that takes more than 9 bits it is rounded, by
+   less than 2^-9 of the sums' own LSB, with as many bits more as it takes that no comparison of
+   two channels changes. The shift comes behind the product (`Requantize`), and not into the
+   weights, which would be stored with its zeros. Of the bias, the whole units of the shifted sum
+   go into the product; what is left of it are the low bits, which are constants: no logic.
 3. Otherwise a multiply-add brings every channel to a common scale: exactly where small integer
    ratios exist, else with multipliers of `multiplier_bits`. Their default, four bits more than the
    widest sum, is wrong by at most 1/32 of an LSB of the channel with the largest scale.
@@ -16,28 +17,26 @@ offset). In this order of preference:
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from bitwright.models.errors import UnsupportedError
 from bitwright.models.graph import (
-    Codebook,
+    Conv2d,
     Dense,
     IntArray,
     Plain,
     Port,
     Requantize,
-    decode,
-    weight_width,
 )
 from bitwright.models.lower.edges import Edge, append, common_unit, int64, signed_bits
 
 _EXACT_BITS = 9  # below the LSB of the sums; a rounded bias is then wrong by 2^-10 of it
 _MOST_BITS = 20  # float32, with which torch compares, resolves no more
 
-_MAX_FOLDED_BITS = 16  # a ratio of scales above 2^16 goes into a multiplier, not into weights
+_MOST_SHIFT = 16  # between the scales of two channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,33 +69,27 @@ def common_scale(edge: Edge, multiplier_bits: int | None) -> Output:
         port = Port(float(scale), float(edge.offset[0] / scale))
         return Output(edge, port, np.ones(channels, np.int64), np.zeros(channels, np.int64))
     smallest = min(abs(s) for s in edge.scale if s)
-    ratio = [s / smallest for s in edge.scale]
-    if isinstance(edge.node and edge.node.op, Dense) and all(_foldable(r) for r in ratio):
-        bits, bias = _fraction_bits([o / smallest for o in edge.offset])
-        multiplier = np.array([int(r) << bits for r in ratio])
-        return Output(
-            _scaled_dense(edge, multiplier, bias),
-            Port(float(smallest / (1 << bits))),
-            multiplier,
-            bias,
-        )
-    if multiplier_bits is None:
-        multiplier_bits = edge.value.type.width + 4
-    unit = common_unit(edge.scale)
-    if largest / unit > 1 << multiplier_bits:
-        unit = largest / (1 << multiplier_bits)
+    if all(_is_shift(s / smallest) for s in edge.scale):
+        unit = smallest
+    else:
+        if multiplier_bits is None:
+            multiplier_bits = edge.value.type.width + 4
+        unit = common_unit(edge.scale)
+        if largest / unit > 1 << multiplier_bits:
+            unit = largest / (1 << multiplier_bits)
     bits, bias = _fraction_bits([o / unit for o in edge.offset])
     if any(round(s / unit) * unit != s for s in edge.scale):
         bits, bias = 0, int64([round(o / unit) for o in edge.offset], "an offset")
     multiplier = np.array([round(s / unit) << bits for s in edge.scale])
-    made = append(edge, f"{edge.name}_scaled", Requantize(multiplier, bias, 0, "floor"))
+    made = _scaled(edge, multiplier, bias)
     return Output(made, Port(float(unit / (1 << bits))), multiplier, bias)
 
 
-def _foldable(ratio: Fraction) -> bool:
+def _is_shift(ratio: Fraction) -> bool:
+    """Whether a ratio of scales is 0 or +-2^k, and not beyond what sums are shifted by."""
     size = abs(ratio)
     power = size.denominator == 1 and size.numerator & (size.numerator - 1) == 0
-    return power and size <= 1 << _MAX_FOLDED_BITS
+    return power and size <= 1 << _MOST_SHIFT
 
 
 def _fraction_bits(offset: list[Fraction]) -> tuple[int, IntArray]:
@@ -125,14 +118,20 @@ def _same_order(offset: list[Fraction], rounded: list[int], bits: int) -> bool:
     return apart and fractions[-1][1] - fractions[0][1] < 1 << bits
 
 
-def _scaled_dense(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
-    """The dense layer that makes `edge`, with multiplied weights and a bias."""
-    assert edge.node is not None and isinstance(edge.node.op, Dense)
-    codec = edge.node.op.weights
-    if isinstance(codec, Codebook) and np.all(multiplier == multiplier[0]):
-        codec = Codebook(codec.indices, codec.table * multiplier[0])
-    elif np.any(multiplier != 1):
-        weights, width = decode(codec) * multiplier, weight_width(codec)
-        binary = width == 1 and bool(np.all(np.abs(multiplier) == 1))
-        codec = Plain(weights, 1 if binary else max(signed_bits(weights), width))
-    return append(edge.sources[0], edge.name, Dense(codec, bias))
+def _scaled(edge: Edge, multiplier: IntArray, bias: IntArray) -> Edge:
+    """multiplier[c] * integer + bias[c], as much of it as is free by the product itself."""
+    size = np.abs(multiplier)
+    op = edge.node.op if edge.node is not None else None
+    if isinstance(op, Dense | Conv2d) and np.all(size & (size - 1) == 0):
+        codec = op.weights
+        if isinstance(codec, Plain) and np.any(multiplier < 0):
+            weights = codec.values * np.where(multiplier < 0, -1, 1)
+            codec = Plain(weights, codec.width if codec.width == 1 else signed_bits(weights))
+            multiplier = size
+        low = np.where(size > 0, bias % np.maximum(size, 1), bias)
+        whole = (bias - low) // np.where(size > 0, multiplier, 1)
+        edge = append(edge.sources[0], edge.name, replace(op, weights=codec, bias=whole))
+        bias = low
+    if np.all(multiplier == 1) and not np.any(bias):
+        return edge
+    return append(edge, f"{edge.name}_scaled", Requantize(multiplier, bias, 0, "floor"))

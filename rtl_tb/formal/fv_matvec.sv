@@ -1,4 +1,7 @@
-// bw_matvec: every lane is the bias and the sum of all products since the access with first_i.
+// bw_matvec: every lane becomes, with each access, the bias or what it was, and the sum of products.
+//
+// Nothing is remembered but what the cell itself gives and the last accesses: so it is enough to look
+// at some cycles from any state.
 module fv_matvec #(
   parameter int unsigned Lanes = 1,
   parameter int unsigned Terms = 2,
@@ -40,64 +43,87 @@ module fv_matvec #(
     .data_o(sums), .valid_o(valid)
   );
 
-  // One access: products by multiplying, added up; each -1 weight is one more, or one less, where
-  // the caller has corrected the bias for it.
+  // One access: products by multiplying, which their bits hold exactly, added up modulo 2^AccWidth in
+  // the order of the cell, so that no size is too large; each -1 weight is one more, or one less,
+  // where the caller has corrected the bias for it.
+  localparam int unsigned Width = InWidth + WeightWidth;
+  localparam int unsigned Counted = Binary ? (Terms + 2) / 3 : Terms;
+  localparam int unsigned Levels = $clog2(Counted);
   logic [Lanes*AccWidth-1:0] added;
-  logic signed [InWidth:0] value;
-  logic signed [WeightWidth:0] weight;
-  logic signed [AccWidth-1:0] total;
-  always_comb begin
-    for (int unsigned l = 0; l < Lanes; l++) begin
-      total = '0;
-      for (int unsigned t = 0; t < Terms; t++) begin
-        value = {InSigned & data_i[(t+1)*InWidth-1], data_i[t*InWidth+:InWidth]};
-        if (WeightWidth == 1) begin
-          weight = weights_i[l*Terms+t] ? 2'sd1 : -2'sd1;
-          if (Binary && !weights_i[l*Terms+t]) total = total + AccWidth'(1);
-          if (Inverted && !weights_i[l*Terms+t]) total = total - AccWidth'(1);
-        end else begin
-          weight = {weights_i[(l*Terms+t+1)*WeightWidth-1],
-                    weights_i[(l*Terms+t)*WeightWidth+:WeightWidth]};
+  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+    logic [3*Terms*AccWidth-1:0] products;  // zeros behind the last
+    for (genvar t = 0; t < 3 * Terms; t++) begin : g_term
+      if (t < Terms) begin : g_product
+        logic signed [InWidth:0] value;
+        logic signed [WeightWidth:0] weight;
+        logic signed [Width-1:0] product;
+        logic signed [AccWidth-1:0] more;
+        assign value = {InSigned & data_i[(t+1)*InWidth-1], data_i[t*InWidth+:InWidth]};
+        if (WeightWidth == 1) begin : g_sign
+          assign weight = weights_i[l*Terms+t] ? 2'sd1 : -2'sd1;
+          assign more = weights_i[l*Terms+t] ? '0 : Binary ? AccWidth'(1) : Inverted ? '1 : '0;
+        end else begin : g_weight
+          assign weight = {weights_i[(l*Terms+t+1)*WeightWidth-1],
+                           weights_i[(l*Terms+t)*WeightWidth+:WeightWidth]};
+          assign more = '0;
         end
-        total = total + AccWidth'(value) * AccWidth'(weight);
+        assign product = Width'(value) * Width'(weight);
+        assign products[t*AccWidth+:AccWidth] = AccWidth'(product) + more;
+      end else begin : g_none
+        assign products[t*AccWidth+:AccWidth] = '0;
       end
-      added[l*AccWidth+:AccWidth] = total;
     end
+    for (genvar k = 0; k <= Levels; k++) begin : g_level
+      localparam int unsigned Count = (Counted + (1 << k) - 1) >> k;
+      logic [(Count+1)*AccWidth-1:0] sums;  // a zero behind the last
+      assign sums[Count*AccWidth+:AccWidth] = '0;
+      for (genvar i = 0; i < Count; i++) begin : g_sum
+        if (k > 0) begin : g_two
+          assign sums[i*AccWidth+:AccWidth] = g_level[k-1].sums[2*i*AccWidth+:AccWidth]
+              + g_level[k-1].sums[(2*i+1)*AccWidth+:AccWidth];
+        end else if (Binary) begin : g_three
+          assign sums[i*AccWidth+:AccWidth] = products[3*i*AccWidth+:AccWidth]
+              + products[(3*i+1)*AccWidth+:AccWidth] + products[(3*i+2)*AccWidth+:AccWidth];
+        end else begin : g_one
+          assign sums[i*AccWidth+:AccWidth] = products[i*AccWidth+:AccWidth];
+        end
+      end
+    end
+    assign added[l*AccWidth+:AccWidth] = g_level[Levels].sums[AccWidth-1:0];
   end
 
-  // The sum so far, from accesses that are as late as those of the cell.
+  // Accesses as late as those of the cell, and what the lanes were.
   localparam int unsigned Late = Extra + 1;
   localparam int unsigned Packed = 2 * Lanes * AccWidth + 2;
   logic [Late*Packed-1:0] accesses_q;
   logic [Packed-1:0] access;
   logic [Late-1:0] valid_q;
-  logic [Lanes*AccWidth-1:0] sums_q;
-  logic known_q, done_q, first, last;
+  logic [Late+1:0] known_q = '0;
+  logic [Lanes*AccWidth-1:0] sums_q, added_q, bias_q;
+  logic done_q, first_q, moves_q, first, last;
   assign access = accesses_q[Late*Packed-1-:Packed];
   assign {first, last} = access[1:0];
   always_ff @(posedge clk_i) begin
+    known_q <= (Late + 2)'({known_q, 1'b1});
     accesses_q <= (Late * Packed)'({accesses_q, added, bias_i, first_i, last_i});
-    if (!rst_ni) begin
-      valid_q <= '0;
-      known_q <= 1'b0;
-      done_q <= 1'b0;
-    end else begin
-      valid_q <= Late'({valid_q, valid_i});
-      known_q <= known_q || (valid_q[Late-1] && first);
-      done_q <= valid_q[Late-1] && last;
-    end
-    if (valid_q[Late-1]) begin
-      for (int unsigned l = 0; l < Lanes; l++) begin
-        sums_q[l*AccWidth+:AccWidth] <= access[(Lanes+l)*AccWidth+2+:AccWidth]
-            + (first ? access[l*AccWidth+2+:AccWidth] : sums_q[l*AccWidth+:AccWidth]);
-      end
-    end
+    valid_q <= rst_ni ? Late'({valid_q, valid_i}) : '0;
+    done_q <= rst_ni && valid_q[Late-1] && last;
+    moves_q <= valid_q[Late-1];
+    first_q <= first;
+    sums_q <= sums;
+    {added_q, bias_q} <= access[Packed-1:2];
+  end
+  logic [Lanes-1:0] right;
+  for (genvar l = 0; l < Lanes; l++) begin : g_right
+    logic [AccWidth-1:0] before;
+    assign before = first_q ? bias_q[l*AccWidth+:AccWidth] : sums_q[l*AccWidth+:AccWidth];
+    assign right[l] = sums[l*AccWidth+:AccWidth] == (moves_q
+        ? before + added_q[l*AccWidth+:AccWidth] : sums_q[l*AccWidth+:AccWidth]);
   end
   always_comb begin
-    if (rst_ni) begin
+    if (known_q[Late+1]) begin
       valid_is_right: assert (valid == done_q);
-      if (valid && known_q) sums_are_right: assert (sums == sums_q);
+      sums_are_right: assert (&right);
     end
   end
-  fv_reset u_reset (.clk_i, .rst_ni);
 endmodule

@@ -1,4 +1,5 @@
-// bw_pool: the largest, or the sum, of what was inside since the access with first_i.
+// bw_pool: with each access the result becomes the larger, or the sum, of itself and what is inside;
+// the access with first_i begins anew. All of it follows from the last cycle, whatever the state.
 module fv_pool #(
   parameter int unsigned Lanes = 1,
   parameter int unsigned InWidth = 2,
@@ -23,37 +24,28 @@ module fv_pool #(
     .clk_i, .rst_ni, .data_i, .inside_i, .valid_i, .first_i, .last_i, .data_o(data), .valid_o(valid)
   );
 
-  logic known_q, done_q, whole_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      known_q <= 1'b0;
-      done_q <= 1'b0;
-      whole_q <= 1'b0;
-    end else begin
-      if (valid_i && first_i) known_q <= 1'b1;
-      done_q <= valid_i && last_i;
-      whole_q <= known_q || first_i;
+  logic done_q;
+  logic known_q = 1'b0;
+  logic [Lanes*OutWidth-1:0] wanted_q;
+  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+    logic signed [OutWidth:0] value, so_far, result;
+    assign value = signed'({InSigned & data_i[(l+1)*InWidth-1], data_i[l*InWidth+:InWidth]});
+    assign so_far = first_i ? (Max ? Lowest : '0)
+        : signed'({InSigned & data[(l+1)*OutWidth-1], data[l*OutWidth+:OutWidth]});
+    assign result = !Max ? so_far + value : inside_i && value > so_far ? value : so_far;
+    always_ff @(posedge clk_i) begin
+      wanted_q[l*OutWidth+:OutWidth] <= valid_i ? result[OutWidth-1:0] : data[l*OutWidth+:OutWidth];
     end
   end
-  logic [Lanes-1:0] right;
-  for (genvar l = 0; l < Lanes; l++) begin : g_lane
-    logic signed [OutWidth:0] value, so_far, result_q;
-    assign value = signed'({InSigned & data_i[(l+1)*InWidth-1], data_i[l*InWidth+:InWidth]});
-    assign so_far = first_i ? (Max ? Lowest : '0) : result_q;
-    always_ff @(posedge clk_i) begin
-      if (valid_i) begin
-        if (Max) result_q <= inside_i && value > so_far ? value : so_far;
-        else result_q <= so_far + value;
-      end
-    end
-    assign right[l] = data[l*OutWidth+:OutWidth] == result_q[OutWidth-1:0];
+  always_ff @(posedge clk_i) begin
+    known_q <= 1'b1;
+    done_q <= rst_ni && valid_i && last_i;
   end
   always_comb begin
-    if (rst_ni) begin
+    if (known_q) begin
       valid_is_right: assert (valid == done_q);
-      if (valid && whole_q) results_are_right: assert (&right);
+      results_are_right: assert (data == wanted_q);
     end
     if (!Max && !inside_i) assume (data_i == '0);
   end
-  fv_reset u_reset (.clk_i, .rst_ni);
 endmodule

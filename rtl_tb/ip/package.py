@@ -47,6 +47,7 @@ from bitwright.rtl_tb.ip.vendors import (
     clock_preference,
     fusesoc_core,
     is_for_trellis,
+    is_for_vivado,
     vivado_script,
 )
 from bitwright.rtl_tb.ip.wrapper import REGISTERS, wrapper
@@ -116,7 +117,6 @@ def write_ip(
         _write(fresh, f"sw/{name}.h", c_header(design, identity, software))
         _write(fresh, f"sw/{name}.py", python_driver(design, identity, software))
         clock = clock_constraints(design, plan.clock_mhz)
-        _write(fresh, f"constraints/{name}_ooc.xdc", clock)
         _write(fresh, f"constraints/{name}.sdc", clock)
         constraints = [(f"constraints/{name}.sdc", "SDC")]
         if is_for_trellis(design):
@@ -126,7 +126,9 @@ def write_ip(
         vectors = ["vectors/stimulus.hex", "vectors/expected.hex"]
         short = f"{design.top}, {design.latency} cycles, graph {identity[:12]}"
         _write(fresh, f"{name}.core", fusesoc_core(design, about.version, rtl, vectors))
-        _write(fresh, "package_ip.tcl", vivado_script(design, about.version, rtl, short))
+        if is_for_vivado(design):
+            _write(fresh, f"constraints/{name}_ooc.xdc", clock)
+            _write(fresh, "package_ip.tcl", vivado_script(design, about.version, rtl, short))
         facts = _facts(graph, plan, design, identity)
         kinds = {"sv": "systemVerilogSource", "v": "verilogSource-2001"}
         sets = {

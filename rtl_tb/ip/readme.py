@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bitwright.models.graph import Graph, Plan, Value
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.ip.interface import LICENCE, ip_name, is_redundant, ports, registers
-from bitwright.rtl_tb.ip.vendors import fits_trellis, is_for_trellis
+from bitwright.rtl_tb.ip.vendors import fits_trellis, is_for_trellis, is_for_vivado
 from bitwright.rtl_tb.vectors import beat_bytes
 
 Table = Sequence[Sequence[str]]
@@ -65,7 +65,7 @@ def readme(
                     "giving the last of its result, where nothing waits",
                 ),
                 ("initiation interval", f"{design.interval:,} cycles from tensor to tensor"),
-                ("clock asked for", f"{_rate(design, plan.clock_mhz)}, on {plan.target}"),
+                ("clock planned for", f"{_rate(design, plan.clock_mhz)}, on {plan.target}"),
                 *_estimated(design, plan, about),
             ]
         ),
@@ -88,7 +88,8 @@ def readme(
     if design.load_beats:
         parts.append(_LOADING.format(name=name, beats=design.load_beats))
     parts += ["## Instantiate", f"```verilog\n{_template(design)}\n```"]
-    taken = _TAKE.format(name=name, version=about.version, trellis=_trellis(design, plan))
+    taken = _TAKE.format(name=name, version=about.version, targets=_targets(design),
+                         vendors=_vivado(design) + _trellis(design, plan))  # fmt: skip
     parts += ["## Take it into a project", taken]
     parts += [
         "## Simulate",
@@ -98,12 +99,34 @@ def readme(
     if about.cost:
         parts += ["## Cost", _table(about.cost)]
         parts += [about.cost_note] if about.cost_note else []
-    lpf = ", for ECP5 as LPF" if is_for_trellis(design) else ""
-    parts += ["## Files", _FILES.format(name=name, top=design.top, lpf=lpf)]
+    parts += ["## Files", _files(design)]
     parts += ["## Licence", _LICENCE]
     made = [("", ""), *about.versions.items()]
     parts += ["## Made with", _table(made)] if about.versions else []
     return "\n\n".join(parts) + "\n"
+
+
+def _targets(design: Design) -> str:
+    if is_for_vivado(design):
+        return ", `lint` or `vivado`"
+    return ", `lint` or `trellis`" if fits_trellis(design) else " or `lint`"
+
+
+def _files(design: Design) -> str:
+    packages, kinds = f"`{ip_name(design)}.core`, `component.xml`", "FuseSoC, IP-XACT 1685-2014"
+    clock = "as SDC"
+    if is_for_vivado(design):
+        clock += ", and as XDC out of context"
+        packages, kinds = f"{packages}, `package_ip.tcl`", f"{kinds}, Vivado"
+    elif is_for_trellis(design):
+        clock += " and as LPF"
+    return _FILES.format(
+        name=ip_name(design), top=design.top, clock=clock, packages=packages, kinds=kinds
+    )
+
+
+def _vivado(design: Design) -> str:
+    return _VIVADO.format(name=ip_name(design)) if is_for_vivado(design) else ""
 
 
 def _trellis(design: Design, plan: Plan) -> str:
@@ -250,15 +273,16 @@ good by a word to `LOAD_LAST` and a whole load. `sw/{name}.h` and `sw/{name}.py`
 words and load them; types, scales and thresholds are wired in."""
 
 _TAKE = """\
-- **FuseSoC**: `fusesoc --cores-root . run --target=sim bitwright:ip:{name}:{version}`, or `lint`, \
-or `vivado`; as a dependency: `depend: [bitwright:ip:{name}]`.
-- **Vivado**: `vivado -mode batch -source package_ip.tcl` makes an IP for the catalogue, in \
-`vivado/`. Without packaging: add `rtl/` and use `{name}` as a module of a block design.
-{trellis}- **IP-XACT tools** (Kactus2 and others): `component.xml`, IEEE 1685-2014.
-- **Anything else**: the files under `rtl/`, and `constraints/{name}.sdc`.
+- **FuseSoC**: `fusesoc --cores-root . run --target=sim bitwright:ip:{name}:{version}`, with the \
+targets `sim`{targets}; as a dependency: `depend: [bitwright:ip:{name}]`.
+{vendors}- **IP-XACT tools** (Kactus2 and others): `component.xml`, IEEE 1685-2014.
+- **Anything else**: the files under `rtl/`, and `constraints/{name}.sdc`."""
 
-`package_ip.tcl` and the targets of other vendors were not run where this was made, for want of \
-their tools."""
+_VIVADO = """\
+- **Vivado**: `vivado -mode batch -source package_ip.tcl` makes an IP for the catalogue, in \
+`vivado/`. Without packaging: add `rtl/` and use `{name}` as a module of a block design. Neither \
+the script nor FuseSoC's target `vivado` was run where this was made, for want of the tool.
+"""
 
 _SIMULATE = """\
 ```bash
@@ -290,7 +314,7 @@ _FILES = """\
 | `rtl/` | `{name}.v`, the top; `{top}.sv`, the network; a module for every layer; `lib/`, cells |
 | `tb/`, `vectors/` | the benches, and what they compare with |
 | `sw/` | C header and Python driver |
-| `constraints/` | the clock, as XDC out of context and as SDC{lpf} |
-| `{name}.core`, `component.xml`, `package_ip.tcl` | FuseSoC, IP-XACT 1685-2014, Vivado |
+| `constraints/` | the clock, {clock} |
+| {packages} | {kinds} |
 | `LICENSE` | of what is copied from bitwright: see below |
 | `ip.json` | for machines: what this is, and the SHA-256 of every file |"""

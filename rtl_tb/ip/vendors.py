@@ -16,10 +16,14 @@ def fusesoc_core(design: Design, version: str, rtl: Sequence[str], vectors: Sequ
         name=name, version=version, top=design.top, licence=LICENCE,
         sources="\n".join(sources), wrappers="\n".join(wrappers), vectors="\n".join(data),
     )  # fmt: skip
-    if not fits_trellis(design):
+    if is_for_vivado(design):
+        files, target = _VIVADO_FILES, _VIVADO
+    elif fits_trellis(design):
+        files, target = _TRELLIS_FILES, _TRELLIS
+    else:
         return text
     before, targets, after = text.partition("\ntargets:\n")
-    return before + _TRELLIS_FILES.format(name=name) + targets + after + _TRELLIS
+    return before + files.format(name=name) + targets + after + target
 
 
 _CORE = """\
@@ -42,10 +46,6 @@ filesets:
       - tb/tb_{name}.sv: {{file_type: systemVerilogSource}}
 {vectors}
     file_type: user
-  vivado:
-    files:
-      - constraints/{name}_ooc.xdc: {{tags: [out_of_context]}}
-    file_type: xdc
 
 targets:
   default: &default
@@ -70,7 +70,15 @@ targets:
       tool: verilator
       mode: binary
       verilator_options: [--timing, -Wno-fatal, --output-split 0, -CFLAGS -std=c++20]
+"""
 
+_VIVADO_FILES = """\
+  vivado:
+    files:
+      - constraints/{name}_ooc.xdc: {{tags: [out_of_context]}}
+    file_type: xdc
+"""
+_VIVADO = """
   vivado:
     <<: *default
     description: Synthesis in Vivado, out of context
@@ -150,6 +158,11 @@ ipx::save_core $core
 close_project
 puts "packaged: [file join $there {name}]"
 """
+
+
+def is_for_vivado(design: Design) -> bool:
+    """Whether the plan is for a family of AMD's, or there is none."""
+    return design.plan is None or design.plan.target in ("xc7", "xcup")
 
 
 def is_for_trellis(design: Design) -> bool:

@@ -32,6 +32,11 @@ class Line:
     streamed: bool
     steps: int = 1
 
+    @property
+    def history(self) -> int:
+        """Cycles from any state that are all there is, where nothing waits or counts; else 0."""
+        return self.stages + 3 if self.streamed and self.steps == 1 else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Queue:
@@ -61,8 +66,20 @@ def harness(*names: str) -> dict[str, str]:
     return {f"{name}.sv": (room / f"{name}.sv").read_text() for name in names}
 
 
-def lockstep(line: Line) -> dict[str, str]:
-    """The texts of the bench of a module of fixed latency."""
+def lockstep(line: Line, any_state: bool = False) -> dict[str, str]:
+    """The texts of the bench of a module of fixed latency.
+
+    any_state: there is no reset in the beginning, and nothing is said before what came in since has
+    reached the end.
+    """
+    known = line.stages + 1
+    begin = "  fv_reset u_reset (.clk_i, .rst_ni);\n  logic known;\n  assign known = 1'b1;\n"
+    if any_state:
+        begin = (
+            f"  logic known;\n  logic [{known - 1}:0] known_q = '0;\n"
+            f"  always_ff @(posedge clk_i) known_q <= {known}'({{known_q, 1'b1}});\n"
+            f"  assign known = known_q[{known - 1}];\n"
+        )
     bits = [value.bits // line.steps for value in line.sources]
     made = line.node.output.bits // line.steps
     ports = "".join(f"  input logic [{n - 1}:0] {_data(line, i)},\n" for i, n in enumerate(bits))
@@ -89,8 +106,7 @@ def lockstep(line: Line) -> dict[str, str]:
 module {TOP} (
 {ports}  input logic clk_i, rst_ni, valid_i, last_i, ready_i
 );
-  fv_reset u_reset (.clk_i, .rst_ni);
-  logic ready, valid, last, enable, valid_q, last_q;
+{begin}  logic ready, valid, last, enable, valid_q, last_q;
   logic [{made - 1}:0] data, wanted, wanted_q;
   logic [{line.node.output.bits - 1}:0] tensor;
 {unit}
@@ -99,7 +115,7 @@ module {TOP} (
 {_step(line.steps, made)}  assign enable = {enable};
 {_registers(line.stages, made)}
   always_comb begin
-{assumed}    if (rst_ni) begin
+{assumed}    if (rst_ni && known) begin
       ready_if_it_moves: assert (ready == enable);
       valid_in_its_cycle: assert (valid == valid_q);
       if (valid) beat_is_right: assert ({{last, data}} == {{last_q, wanted_q}});

@@ -22,13 +22,18 @@ _INSTANCE = re.compile(r"^\s*((?:bw|fv)_\w+) (?:#\(|u_)", re.MULTILINE)
 class CellBench:
     """A bench with the parameters that it is proven with. cells: those whose mistakes it finds.
 
-    cycles: 0 for a proof for all times; else so many cycles are searched.
+    cycles: 0 for a proof for all times; else so many cycles are searched. history: where the
+    assertions are about so many cycles only (`checker.check`), not counting registers that Cuts
+    and Stages add. inside: the bench is put into the cell itself, in front of its endmodule, and
+    its invariants prove each other.
     """
 
     bench: str
     cells: tuple[str, ...]
     parameters: tuple[Parameters, ...]
     cycles: int = 0
+    history: int = 0
+    inside: bool = False
 
 
 def _all(*parameters: Parameters) -> tuple[Parameters, ...]:
@@ -67,10 +72,25 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_window", ("bw_window",), _all(
         {}, {"Rows": 1, "Words": 2, "KernelRows": 1, "Passes": 2, "RingRows": 2},
         {"Rows": 3, "KernelRows": 2, "OutRows": 2})),
-    CellBench("fv_window", ("bw_window",), _all(
-        _PADDED, {**_IMAGE, "Words": 2, "Passes": 2, "Groups": 2},
-        {**_PADDED, "Rows": 3, "StrideRows": 2, "StrideColumns": 2, "OutColumns": 1}), cycles=22),
+    CellBench("fv_window_inside", ("bw_window",), _all(
+        _PADDED, {**_PADDED, "Rows": 3, "StrideRows": 2, "StrideColumns": 2, "OutColumns": 1},
+        {"Rows": 1, "Words": 64, "KernelRows": 1, "Passes": 16, "RingRows": 2},
+        {**_IMAGE, "Rows": 9, "Columns": 8, "Words": 4, "KernelRows": 3, "StrideRows": 2,
+         "StrideColumns": 2, "Top": 1, "Left": 1, "OutRows": 5, "OutColumns": 5, "RingRows": 5,
+         "Passes": 4, "Groups": 2}), inside=True),
     CellBench("fv_registers", ("bw_registers",), _all({"LoadBeats": 2}, {"LoadBeats": 0})),
+    CellBench(
+        "fv_fifo_inside",
+        ("bw_fifo",),
+        _all(*({"Depth": n} for n in (2, 5, 37))),
+        inside=True,
+    ),
+    CellBench("fv_upsize_inside", ("bw_upsize",), _all({"Ratio": 1}, {"Ratio": 7}), inside=True),
+    CellBench(
+        "fv_downsize_inside", ("bw_downsize",), _all({"Ratio": 1}, {"Ratio": 7}), inside=True
+    ),
+    CellBench("fv_frame", ("bw_frame",), _all({"Beats": 1}, {"Beats": 100})),
+    CellBench("fv_delay", ("bw_delay",), _all({"Stages": 1}, {"Stages": 3}), history=2),
     # What counts and keeps.
     CellBench("fv_counters", ("bw_loop", "bw_frame", "bw_step"), _all(
         *({"Bound": n} for n in (1, 2, 3, 4, 5)))),
@@ -79,6 +99,9 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_loader", ("bw_loader",), _all(
         {}, {"Width": 40, "Beats": 6}, {"Depth": 1, "Beats": 3, "First": 2},
         {"Depth": 3, "Beats": 3, "First": 0})),
+    CellBench("fv_loader_inside", ("bw_loader",), _all(
+        {"Depth": 2, "Beats": 2, "First": 0}, {"Width": 70, "Depth": 9, "First": 5, "Beats": 40},
+        {"Depth": 100, "First": 300, "Beats": 400}), inside=True),
     CellBench("fv_vote", ("bw_vote",), _all({})),
     # What computes.
     CellBench("fv_adder_tree", ("bw_adder_tree",), _all(
@@ -86,10 +109,12 @@ BENCHES: tuple[CellBench, ...] = (
         {"Terms": 1, "Cuts": 0})),
     CellBench("fv_matvec", ("bw_matvec",), _all(
         {}, {"InSigned": 1, "Lanes": 2}, {"WeightWidth": 1, "Lanes": 2},
-        {"WeightWidth": 1, "InWidth": 1, "Binary": 1, "Terms": 4},
-        {"WeightWidth": 1, "Inverted": 1, "InSigned": 1}, {"Cuts": 1}, {"Terms": 3, "Cuts": 3})),
+        {"WeightWidth": 1, "InWidth": 1, "Binary": 1, "Terms": 7},
+        {"WeightWidth": 1, "Inverted": 1, "InSigned": 1}, {"Cuts": 1}, {"Terms": 3, "Cuts": 3}),
+        history=4),
     CellBench("fv_pool", ("bw_pool",), _all(
-        {}, {"InSigned": 1, "InWidth": 3}, {"Max": 0, "Lanes": 2}, {"Max": 0, "InSigned": 1})),
+        {}, {"InSigned": 1, "InWidth": 3}, {"Max": 0, "Lanes": 2}, {"Max": 0, "InSigned": 1}),
+        history=3),
     CellBench("fv_threshold", ("bw_threshold", "bw_plain_threshold"), _all(
         {"Thresholds": _LEVELS, "Base": "3'd1"}, {"Thresholds": _LEVELS, "Base": "3'd4"},
         {"Thresholds": _LEVELS, "Base": "3'd4", "Falling": 1},
@@ -109,12 +134,18 @@ BENCHES: tuple[CellBench, ...] = (
     CellBench("fv_dot", ("bw_plain_dot",), _all(
         {"Weights": "6'b101011", "Bias": "8'd200"}, {"Weights": "6'b011101", "InSigned": 0})),
     CellBench("fv_threshold_stream", ("bw_threshold_stream",), _all(
-        {}, {"Lanes": 2, "Steps": 3, "InSigned": 0}, {"Levels": 3, "Steps": 1})),
+        {}, {"Lanes": 2, "Steps": 3, "InSigned": 0}, {"Levels": 3, "Steps": 1}), history=4),
     CellBench("fv_requantize_stream", ("bw_requantize_stream",), _all(
-        {}, {"HalfEven": 1}, {"OutSigned": 0, "Lanes": 2}, {"InSigned": 0, "Narrow": 1})),
+        {}, {"HalfEven": 1}, {"OutSigned": 0, "Lanes": 2}, {"InSigned": 0, "Narrow": 1}),
+        history=5),
     CellBench("fv_lookup_stream", ("bw_lookup_stream",), _all(
-        {}, {"Steps": 1}, {"Steps": 3, "Lanes": 2})),
+        {}, {"Steps": 1}, {"Steps": 3, "Lanes": 2}), history=4),
 )  # fmt: skip
+
+
+_BEHIND_RESET = ("fv_pipe", "fv_frame")
+_AS_USED = (*_BEHIND_RESET, "fv_repeat", "fv_lines")
+"""Benches that are tried with the parameters of a design, though some sizes may be too large."""
 
 
 def cells() -> list[str]:
@@ -144,19 +175,46 @@ def check(
     replaced: other texts for some cells. cycles: to search only so many, where a mistake is sought.
     Raises ToolError where Yosys refuses the text.
     """
-    texts = _texts(bench.bench, replaced or {})
+    texts = _texts(bench, replaced or {})
     bound = bench.cycles if cycles is None else cycles
-    return checker.check(texts, bench.bench, parameters, bound=bound, seconds=seconds)
+    top = bench.cells[0] if bench.inside else bench.bench
+    return checker.check(
+        texts, top, parameters, bound=bound, seconds=seconds,
+        behind_reset=bench.inside or bench.bench in _BEHIND_RESET,
+        history=_history(bench, parameters),
+    )  # fmt: skip
 
 
-def _texts(bench: str, replaced: Mapping[str, str]) -> dict[str, str]:
+def _history(bench: CellBench, parameters: Parameters) -> int:
+    cuts, stages = int(parameters.get("Cuts", 0)), int(parameters.get("Stages", 0))
+    return bench.history and bench.history + bin(cuts).count("1") + stages
+
+
+def lemma(
+    cell: str, parameters: Parameters, library: Mapping[str, str], seconds: float = 60.0
+) -> checker.Verdict:
+    """Decide what a bench says of a cell, with the parameters that an instance of it has.
+
+    library: the texts of the cells, as the design has them. The bench is one that no size is too
+    large for. Raises ToolError; KeyError where no bench is.
+    """
+    bench = next(
+        one
+        for one in BENCHES
+        if one.cells[0] == cell and (one.inside or one.history or one.bench in _AS_USED)
+    )
+    return check(bench, parameters, replaced=library, seconds=seconds)
+
+
+def _texts(bench: CellBench, replaced: Mapping[str, str]) -> dict[str, str]:
     """The files of a bench: its cells and what they instantiate.
 
-    But for its own bench, a memory reads as anything where it is written at the same time.
+    But for its own bench, a memory reads as anything where it is written at the same time; always,
+    where the bench knows by itself what is in it.
     """
     lib = resources.files("bitwright.rtl_tb") / "lib"
     found: dict[str, str] = {}
-    left = [bench]
+    left = [bench.cells[0] if bench.inside else bench.bench]
     while left:
         name = left.pop()
         if f"{name}.sv" in found:
@@ -165,10 +223,14 @@ def _texts(bench: str, replaced: Mapping[str, str]) -> dict[str, str]:
             text = replaced[name]
         elif name.startswith("fv_"):
             text = harness(name)[f"{name}.sv"]
-        elif name == "bw_ram" and bench != "fv_ram":
-            text = harness("fv_ram_model")["fv_ram_model.sv"]
+        elif name == "bw_ram" and bench.bench != "fv_ram":
+            model = "fv_ram_anything" if bench.inside else "fv_ram_model"
+            text = harness(model)[f"{model}.sv"]
         else:
             text = (lib / f"{name}.sv").read_text()
+        if bench.inside and name == bench.cells[0]:
+            end = text.rindex("endmodule")
+            text = text[:end] + harness(bench.bench)[f"{bench.bench}.sv"] + text[end:]
         found[f"{name}.sv"] = text
         left += _INSTANCE.findall(text)
     return found

@@ -24,26 +24,28 @@ from typing import Literal
 from bitwright.models.errors import ToolError
 from bitwright.rtl_tb.tools import run
 
-Method = Literal["sat", "induction", "pdr", "bounded"]
+Method = Literal["sat", "state", "induction", "pdr", "bounded"]
 Status = Literal["proven", "refuted", "undecided"]
 
 METHODS: Mapping[Method, str] = {
     "sat": "for all inputs, by satisfiability",
+    "state": "for all times, from any state",
     "induction": "for all times, by induction",
     "pdr": "for all times, by property directed reachability",
     "bounded": "for the first {cycles} cycles",
 }
 
 _SCRIPT = """\
-read_verilog -sv -formal {files}
+read_verilog -sv -formal -noautowire {files}
 {parameters}hierarchy -check -top {top}
 proc
 flatten
+delete -port {top}/o:*
 opt_clean
 async2sync
 chformal -lower
 memory_map
-formalff -clk2ff -ff2anyinit -setundef
+{begin}formalff -clk2ff -ff2anyinit -setundef
 setundef -undriven -anyseq
 opt -fast
 techmap
@@ -55,6 +57,7 @@ aigmap
 opt_clean
 write_aiger -B -zinit -ywmap names.json circuit.aig
 """
+_BEGIN = "sim -clock clk_i -resetn rst_ni -rstlen 1 -n 1 -w {top}\n"
 _YOSYS = "from pyosys import libyosys\nlibyosys.run_pass('script bench.ys', libyosys.Design())\n"
 
 
@@ -99,11 +102,16 @@ def check(
     *,
     bound: int = 0,
     seconds: float = 60.0,
+    behind_reset: bool = False,
+    history: int = 0,
 ) -> Verdict:
     """Decide the assertions of module `top`.
 
     texts: SystemVerilog by the name of its file. bound: 0 to prove for all times, else the cycles
-    to search. seconds: of ABC.
+    to search. seconds: of ABC. behind_reset: the first cycle is a reset, and the proof begins
+    behind it, where registers with a reset have a value: so signal correspondence finds equal ones.
+    history: where assertions are about the last cycles only and nothing has an initial value but
+    what counts them, so many cycles from any state are all there is, and no size is too large.
 
     Raises:
         ToolError: pyosys is missing, or refuses the text (its last lines are in the message), or
@@ -111,8 +119,11 @@ def check(
     """
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bitwright-proof-") as name:
-        circuit = _circuit(texts, top, parameters or {}, Path(name))
-        verdict = _bounded(circuit, bound, seconds) if bound else _unbounded(circuit, seconds)
+        circuit = _circuit(texts, top, parameters or {}, Path(name), behind_reset)
+        if history and not bound:
+            verdict = _from_any_state(circuit, history, seconds)
+        else:
+            verdict = _bounded(circuit, bound, seconds) if bound else _unbounded(circuit, seconds)
     return Verdict(
         verdict.status, verdict.method, verdict.cycles, verdict.failed, len(circuit.names),
         time.monotonic() - begun,
@@ -126,14 +137,21 @@ def tools() -> str:
 
 
 def _circuit(
-    texts: Mapping[str, str], top: str, parameters: Mapping[str, int | str], folder: Path
+    texts: Mapping[str, str],
+    top: str,
+    parameters: Mapping[str, int | str],
+    folder: Path,
+    behind_reset: bool = False,
 ) -> Circuit:
     _abc()
     for name, text in texts.items():
         (folder / name).write_text(text)
     given = "".join(f" -set {name} {_constant(value)}" for name, value in parameters.items())
     script = _SCRIPT.format(
-        files=" ".join(texts), top=top, parameters=f"chparam{given} {top}\n" if given else ""
+        files=" ".join(texts),
+        top=top,
+        parameters=f"chparam{given} {top}\n" if given else "",
+        begin=_BEGIN.format(top=top) if behind_reset else "",
     )
     (folder / "bench.ys").write_text(script)
     run([sys.executable, "-c", _YOSYS], cwd=folder, timeout_s=600)
@@ -215,9 +233,19 @@ def _bounded(circuit: Circuit, bound: int, seconds: float) -> Verdict:
     return Verdict("proven" if cycles >= bound else "undecided", "bounded", cycles)
 
 
+def _from_any_state(circuit: Circuit, cycles: int, seconds: float) -> Verdict:
+    """The cycles side by side, with inputs and first states that are anything."""
+    said = _ask(circuit, f"orpos; frames -F {cycles} -i; orpos; fraig; iprove", seconds)
+    if re.search(r"^UNSATISFIABLE", said, re.MULTILINE):
+        return Verdict("proven", "state", cycles)
+    if _SATISFIED.search(said):
+        return _bounded(circuit, cycles, 60)
+    return Verdict("undecided", "state")
+
+
 def _unbounded(circuit: Circuit, seconds: float) -> Verdict:
     """First with registers merged that are always equal, which may cost more than it saves."""
-    for first, share in (("orpos; scorr", 0.7), ("orpos", 0.3)):
+    for first, share in (("orpos; scorr -C 20000", 0.7), ("orpos", 0.3)):
         decide = f"pdr -T {max(seconds * share, 1):.0f}"
         said = _ask(circuit, f"{first}; print_stats; {decide}", seconds)
         method: Method = "pdr"

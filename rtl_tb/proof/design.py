@@ -4,17 +4,20 @@
   parameters that it has there.
 - Other modules of fixed latency agree with the specification in every cycle, for all inputs, all
   times and all pauses.
-- Folded products and pools, and the whole design from its input to its output, are queues of
-  tensors. Small ones are proven for all times; else all tensors and all pauses are tried for so
-  many cycles, or all tensors at full rate.
+- Folded products, pools, and constants of channels from a memory are proven by their parts
+  (`parts`), whatever their size; and the whole design, where all nodes are, by what connects them
+  (`composition`). Where that cannot be, they are queues of tensors. Small ones are proven for all
+  times; else all tensors and all pauses are tried for so many cycles, or all tensors at full rate.
 
 What is too large, or not decided in time, is said to be only simulated.
 """
 
+import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 from typing import Literal
 
 import numpy as np
@@ -33,16 +36,23 @@ from bitwright.models.graph import (
     Threshold,
     Value,
     decode,
+    loading,
     weight_width,
     with_any_weights,
 )
 from bitwright.models.graph.cycles import sized
-from bitwright.models.graph.streams import Block, Step, Sweep, is_streamed, latency, needs_memory
+from bitwright.models.graph.heads import Sweep
+from bitwright.models.graph.streams import Block, Step, is_streamed, latency, needs_memory
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.proof import checker
 from bitwright.rtl_tb.proof.benches import TOP, Line, Queue, harness, lockstep, queue
+from bitwright.rtl_tb.proof.cells import lemma
+from bitwright.rtl_tb.proof.composition import connecting_cells
 from bitwright.rtl_tb.proof.linear import Proof, prove_linear
+from bitwright.rtl_tb.proof.netlist import UnreadError, read
+from bitwright.rtl_tb.proof.parts import Cell, parts
+from bitwright.rtl_tb.proof.reading import ProofError
 from bitwright.rtl_tb.proof.specification import terms
 
 Status = Literal["proven", "bounded", "refuted", "simulated"]
@@ -55,6 +65,11 @@ _MOST_QUEUED = 400
 
 _SMALL = 64
 """Of a queue that may be proven for all times in a minute."""
+
+_MOST_BITS = 12_000
+"""Products of single bits, or bits of a memory of registers, in a cell; more take Yosys minutes."""
+
+LIBRARY_RAM = (resources.files("bitwright.rtl_tb") / "lib" / "bw_ram.sv").read_text()
 
 _INSTANCE = re.compile(r"^\s*(\w+) (?:#\(|u_)", re.MULTILINE)
 
@@ -101,23 +116,32 @@ class _Prover:
         self.graph, self.design, self.seconds = graph, design, seconds
         self.texts = design.texts()
         self.linear = {one.node: one for one in prove_linear(graph, design)[0]}
+        # The cells as the design has them, but for memories, which benches have models of.
+        self.library = {name: text for name, text in self.texts.items()
+                        if name.startswith("bw_") and name != "bw_ram"}  # fmt: skip
         self.plan = design.plan
         self.steps: dict[str, tuple[Block, Step]] = {}
         self.rounders: dict[str, checker.Verdict] = {}
+        self.pipes: dict[str, int] = {}  # stages of modules that are read, not put beside another
+        self.parted: set[str] = set()  # nodes proven by their parts
+        self.lemmas: dict[tuple[str, tuple[tuple[str, int], ...]], checker.Verdict] = {}
         if self.plan is not None and is_streamed(graph, self.plan):
             for block in sized(graph, self.plan).blocks:
                 for step in block.steps:
                     self.steps[step.node.name] = block, step
 
     def all(self, whole: bool, progress: Callable[[int], None]) -> Iterator[NodeProof]:
+        done_nodes: list[NodeProof] = []
         for done, node in enumerate(self.graph.nodes):
             progress(done)
             begun = time.monotonic()
-            yield replace(self.node(node), seconds=time.monotonic() - begun)
+            found = replace(self.node(node), seconds=time.monotonic() - begun)
+            yield found
+            done_nodes.append(found)
         if whole:
             progress(len(self.graph.nodes))
             begun = time.monotonic()
-            yield replace(self.whole(), seconds=time.monotonic() - begun)
+            yield replace(self.whole(done_nodes), seconds=time.monotonic() - begun)
 
     def node(self, node: Node) -> NodeProof:
         """What is known of one node."""
@@ -127,11 +151,13 @@ class _Prover:
             return replace(blank, told="the design has no plan")
         if isinstance(node.op, Concat):
             return replace(blank, told="wires of the top module")
-        if node.name in self.plan.loadable:
-            return replace(blank, told="weights are loaded at run time")
         if node.name in self.linear and "bw_plain_" not in self.texts[module]:
             return self._rounded(blank, node, self.linear[node.name])
         block, step = self.steps.get(node.name, (None, None))
+        if step is not None and (found := self._parts(blank, node, step)) is not None:
+            return found
+        if node.name in self.plan.loadable:
+            return replace(blank, told="weights are loaded at run time")
         if block is not None and step is not None and sweeps(node, block):
             unit = _swept(self.graph, self.plan, block, step, module)
             cycles = _tensor_cycles(unit, block)
@@ -140,15 +166,111 @@ class _Prover:
         line = _line(self.graph, self.plan, node, step, module)
         if (size := terms([line.node], line.sources)) > MOST_TERMS:
             return replace(blank, told=f"too large: {size:,} terms")
-        verdict = self._check(lockstep(line), line.module)
-        return _judged(blank, verdict)
+        if line.history:
+            bench = lockstep(line, any_state=True)
+            verdict = self._check(bench, line.module, history=line.history)
+            if verdict.status == "proven":  # what fails may only do so in states that never are
+                return _judged(blank, verdict)
+        return _judged(blank, self._check(lockstep(line), line.module))
 
-    def whole(self) -> NodeProof:
-        """What is known of the design from its input to its output."""
+    def _parts(self, blank: NodeProof, node: Node, step: Step) -> NodeProof | None:
+        """A module of instances by what is known of them; None for one that is of another kind."""
+        texts = {name: text for name, text in self.texts.items()
+                 if name == blank.module or name.startswith(f"{blank.module}_")}  # fmt: skip
+        source = self.graph.values[node.inputs[0]]
+        try:
+            assert self.plan is not None
+            loads = loading(self.graph, self.plan) if node.name in self.plan.loadable else None
+            found = parts(node, source, step.takes, step.makes, read(texts), blank.module, loads)
+        except UnreadError:
+            return None
+        except ProofError as error:
+            return replace(blank, status="refuted", told=str(error))
+        if found is None:
+            return None
+        cells = dict.fromkeys((cell, tuple(sorted(given.items()))) for cell, given in found.cells)
+        for cell, given in cells:
+            try:
+                verdict = self._lemma(cell, given)
+            except UnreadError as error:
+                return replace(blank, told=str(error))
+            if verdict.status != "proven":
+                return _judged(replace(blank, told=f"{cell} with its parameters here: "), verdict)
+        self.parted.add(node.name)
+        told = f"by parts, for all times: {', '.join(sorted({cell for cell, _ in cells}))}"
+        if found.words:
+            told += f"; {found.words:,} words of memory compared"
+        if loads is not None:
+            told += ", and whatever is loaded instead of them"
+        return replace(blank, status="proven", told=told)
+
+    def _lemma(self, cell: str, given: tuple[tuple[str, int], ...]) -> checker.Verdict:
+        """What is known of a cell with the parameters that it has here.
+
+        Raises UnreadError where it is too large.
+        """
+        known = dict(given)
+        if self.texts.get("bw_ram", LIBRARY_RAM) != LIBRARY_RAM:
+            raise UnreadError("bw_ram is not the library's, which the proofs of others rely on")
+        names = ("Lanes", "Terms", "InWidth", "WeightWidth") if cell == "bw_matvec" else (
+            ("Depth", "Width") if cell == "bw_fifo" else ())  # fmt: skip
+        if (size := math.prod(known[name] for name in names)) > _MOST_BITS:
+            raise UnreadError(f"{cell} with {known} is too large: {size:,} bits")
+        if (cell, given) not in self.lemmas:
+            self.lemmas[cell, given] = lemma(cell, known, self.library, max(self.seconds, 60))
+        return self.lemmas[cell, given]
+
+    def whole(self, nodes: Sequence[NodeProof]) -> NodeProof:
+        """What is known of the design from its input to its output. nodes: what is of its nodes."""
+        blank = NodeProof("", "", self.design.top, "simulated", "")
+        composed = self._composed(blank, nodes)
+        if composed.status != "simulated":
+            return composed
+        if self.design.load_beats:
+            return composed
+        searched = self._searched(blank)
+        if searched.status == "simulated":
+            return replace(blank, told=f"{composed.told}; as one question {searched.told}")
+        return searched
+
+    def _composed(self, blank: NodeProof, nodes: Sequence[NodeProof]) -> NodeProof:
+        """Proven modules, connected as the graph says by cells that are proven too."""
+        if self.plan is None:
+            return replace(blank, told="the design has no plan")
+        left = [one.node for one in nodes if one.status != "proven" and one.kind != "concat"]
+        if left:
+            some = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+            return replace(blank, told=f"not proven for all times: {some}")
+        for name, (block, step) in self.steps.items():
+            if sweeps(step.node, block) and name not in self.parted:
+                return replace(blank, told=f"{name} is not proven by its parts")
+        try:
+            top = read({self.design.top: self.texts[self.design.top]})[self.design.top]
+            cells = connecting_cells(self.graph, self.plan, self.design, top)
+        except UnreadError as error:
+            return replace(blank, told=str(error))
+        except ProofError as error:
+            return replace(blank, status="refuted", told=str(error))
+        pipes: list[Cell] = [("bw_pipe", {"Stages": stages}) for stages in self.pipes.values()]
+        for cell, given in [*pipes, *cells]:
+            try:
+                verdict = self._lemma(cell, tuple(sorted(given.items())))
+            except UnreadError as error:
+                return replace(blank, told=str(error))
+            if verdict.status != "proven":
+                return _judged(replace(blank, told=f"{cell} with {dict(given)}: "), verdict)
+        told = "by composition, for all times: the proven nodes"
+        if self.design.load_beats:
+            told += ", while nothing is loaded"
+        if cells:
+            told += (
+                f", between {len(cells)} proven cells ({', '.join(sorted({c for c, _ in cells}))})"
+            )
+        return replace(blank, status="proven", told=told)
+
+    def _searched(self, blank: NodeProof) -> NodeProof:
+        """The design against the specification of all nodes in a row."""
         design, graph = self.design, self.graph
-        blank = NodeProof("", "", design.top, "simulated", "")
-        if design.load_beats:
-            return replace(blank, told="weights are loaded at run time")
         cycles = design.latency + design.interval
         unit = Queue(
             design.top, graph.nodes, graph.input, None,
@@ -162,6 +284,7 @@ class _Prover:
         """An adder graph, and the rounding behind it."""
         if proof.refuted:
             return replace(blank, status="refuted", told=proof.refuted)
+        self.pipes[blank.module] = proof.stages
         told = f"exact linear forms: {proof.outputs:,} outputs, {proof.wires:,} wires"
         if isinstance(node.op, Requantize):
             for given in proof.roundings:
@@ -205,9 +328,12 @@ class _Prover:
         parameters: dict[str, int | str] | None = None,
         top: str = TOP,
         bound: int = 0,
+        history: int = 0,
     ) -> checker.Verdict:
         texts = {**bench, **_below(module, self.texts)}
-        return checker.check(texts, top, parameters, bound=bound, seconds=self.seconds)
+        return checker.check(
+            texts, top, parameters, bound=bound, seconds=self.seconds, history=history
+        )
 
 
 def _below(module: str, texts: dict[str, str]) -> dict[str, str]:

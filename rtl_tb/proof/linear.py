@@ -47,6 +47,8 @@ class Proof:
     outputs: int = 0
     wires: int = 0
     registers: int = 0
+    stages: int = 0
+    """Of the cell bw_pipe that the handshake goes through."""
     refuted: str | None = None
     roundings: tuple[str, ...] = ()
     """Parameters of the rounding cells behind the sums, which are proven elsewhere."""
@@ -90,10 +92,16 @@ def _prove_node(
 ) -> Proof:
     matrix, constant, low, high = _intended(node, source, reach, lanes)
     try:
-        made = prove_text(text, matrix, constant, low, high, source.type, node)
+        made, stages = prove_text(text, matrix, constant, low, high, source.type, node)
         roundings = tuple(sorted({parameters for _, parameters in made.rounders.values()}))
         return Proof(
-            node.name, module, matrix.shape[1], made.wires, made.registers, roundings=roundings
+            node.name,
+            module,
+            matrix.shape[1],
+            made.wires,
+            made.registers,
+            stages,
+            roundings=roundings,
         )
     except ProofError as error:
         return Proof(node.name, module, refuted=str(error))
@@ -138,8 +146,11 @@ def prove_text(
     high: list[int],
     kind: IntType,
     node: Node,
-) -> Module:
-    """Read a module and check all of it. Raises ProofError where it is not the intended product."""
+) -> tuple[Module, int]:
+    """Read a module and check all of it; returns the stages of its handshake too.
+
+    Raises ProofError where it is not the intended product.
+    """
     module = Module(len(matrix), kind, low, high)
     stages = read_module(text, module)
     made, op = node.output.type, node.op
@@ -174,7 +185,7 @@ def prove_text(
             raise ProofError(f"output {o} does not fit {width} bits")
         if found.age is not None and found.age != stages - 1:
             raise ProofError(f"output {o} is {found.age + 1} cycles old, the handshake {stages}")
-    return module
+    return module, stages
 
 
 def _modulo(form: Form, width: int) -> dict[int, int]:
