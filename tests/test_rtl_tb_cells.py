@@ -798,6 +798,28 @@ def good() -> dict[str, Model]:
         "small ring": Window(
             Rows=6, Columns=3, KernelRows=3, StrideRows=2, OutRows=2, OutColumns=3, RingRows=3
         ),
+        "padded above only": Window(
+            Rows=2, Columns=2, KernelRows=2, Top=1, OutRows=2, OutColumns=2
+        ),
+        "padded left only": Window(
+            Rows=2, Columns=3, KernelColumns=3, Left=1, OutRows=2, OutColumns=2
+        ),
+        "padded below only, two accesses a row": Window(
+            Rows=5, KernelRows=2, StrideRows=2, OutRows=3
+        ),
+        "padded right only by 3": Window(Columns=6, StrideColumns=3, OutColumns=3),
+        "one access a row by 2": Window(Rows=5, StrideRows=2, OutRows=3),
+        "windows above the image": Window(Rows=3, Top=2, OutRows=4),
+        "windows below the image": Window(Rows=2, OutRows=4),
+        "rows that the last window leaves": Window(Rows=8, StrideRows=3, OutRows=4, Words=3),
+        "no row freed above": Window(
+            Rows=5, KernelRows=2, Top=3, StrideRows=2, OutRows=4, OutColumns=2, Columns=2
+        ),
+        "a stride beyond the image": Window(
+            Rows=2, KernelRows=2, Top=1, StrideRows=4, OutRows=2, Words=2
+        ),
+        "rows far below the image": Window(StrideRows=16, OutRows=16, RingRows=1, Words=3),
+        "columns far right of the image": Window(StrideColumns=16, OutColumns=17),
         "matvec": Matvec(Lanes=3, Terms=4, InWidth=4, WeightWidth=3, AccWidth=14),
         "signed matvec": Matvec(Lanes=2, Terms=5, InWidth=3, InSigned=1, WeightWidth=6, AccWidth=8),
         "matvec of two bits": Matvec(Lanes=1, Terms=3, InWidth=3, WeightWidth=2, AccWidth=10),
@@ -876,6 +898,16 @@ def good() -> dict[str, Model]:
         ),
         "lines of one row": Lines(
             Rows=1, Columns=9, KernelRows=1, KernelColumns=3, OutRows=1, OutColumns=9, Left=1
+        ),
+        "lines of one window, strides beyond all places": Lines(
+            Rows=1,
+            Columns=2,
+            KernelRows=1,
+            KernelColumns=1,
+            OutRows=1,
+            OutColumns=1,
+            StrideRows=4,
+            StrideColumns=8,
         ),
         "lines 1x1": Lines(
             Rows=2, Columns=3, KernelRows=1, KernelColumns=1, OutRows=2, OutColumns=3

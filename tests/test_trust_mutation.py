@@ -12,6 +12,7 @@ from trust.lint import warnings
 from trust.mutants import Mutant, mutants
 from trust.mutation import Battery
 from trust.networks import network
+from trust.sequential import never_differs
 
 NUMBERS = sorted({number for numbers in chosen().values() for number in numbers})
 BATCHES = [NUMBERS[i : i + 16] for i in range(0, len(NUMBERS), 16)]
@@ -88,3 +89,17 @@ def test_mutants_leave_ports_and_messages_alone() -> None:
             line = mutant.what.partition(": ")[2]
             assert not line.startswith(("input", "output", "parameter", "$error", "//"))
     assert len(list(mutants((CELLS / "bw_fifo.sv").read_text()))) > 40
+
+
+def test_what_never_differs_is_proven_and_what_does_is_not() -> None:
+    text, sets = (CELLS / "bw_lines.sv").read_text(), known_parameters()["bw_lines"]
+    spare = text.replace("Rows + KernelRows + 2)", "Rows + KernelRows + 3)")
+    assert never_differs("bw_lines", Mutant("a bit to spare", spare), sets[:1]) is None
+    for one, old, new in (
+        (sets[0], "Rows + KernelRows + 2)", "Rows + KernelRows - 4)"),
+        (sets[0], "flush_q <= 1'b0;\n      first_q", "first_q"),  # a reset less
+        (sets[0], "write_i(step_q)", "write_i(step)"),  # seen by the memory alone
+        (sets[3], "Depth(Columns)", "Depth(Columns + 1)"),  # with an address of as many bits
+    ):
+        other = text.replace(old, new)
+        assert other != text and never_differs("bw_lines", Mutant(new, other), [one]) == one, new

@@ -4,8 +4,8 @@
 it looks at and from the cells' own bench, to parameters.json. A mutant that Yosys proves equal to
 the cell for all of them is no mutant: no test could notice it. Equal means that every register has
 one of the same name on the other side, and that from equal registers and inputs follow equal
-outputs and equal next registers; what is equal only from the states that can be reached is not
-found here.
+outputs and equal next registers; what is equal only from the states that can be reached is for
+sequential.py.
 """
 
 import json
@@ -27,7 +27,7 @@ Parameters = dict[str, str]
 """Values as Yosys writes them: 24, or 3'101."""
 
 _TIMEOUT_S = 120
-_PROGRAM = (
+PROGRAM = (
     "import sys\n"
     "from pyosys import libyosys\n"
     "libyosys.run_pass('script ' + sys.argv[1], libyosys.Design())\n"
@@ -187,6 +187,6 @@ def _constant(value: str) -> str:
 def _yosys(script: Sequence[str], folder: Path) -> None:
     (folder / "script.ys").write_text("\n".join(script) + "\n")
     subprocess.run(
-        [sys.executable, "-c", _PROGRAM, folder / "script.ys"], check=True,
+        [sys.executable, "-c", PROGRAM, folder / "script.ys"], check=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_TIMEOUT_S,
     )  # fmt: skip

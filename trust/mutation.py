@@ -6,8 +6,8 @@ Mutants are renamed copies beside each other in one model, so that a build serve
 through the cell's own bench (bench.py), a look for new warnings (lint.py), the networks of its
 battery (battery.py) and the benches of the cells that use it, until something notices: a wrong
 output, a wrong cycle, a warning, a broken rule of the protocol, or a design that stops. What
-nothing notices and what Yosys proves equal (equivalence.py) is no mutant, like what cannot be
-elaborated.
+nothing notices and what is proven equal (equivalence.py, sequential.py) is no mutant, like what
+cannot be elaborated.
 Each cell is a row of docs/results/trust/mutation.csv; what survives is in survivors.csv, for a
 person to strengthen the bench, or to write the reason.
 """
@@ -34,6 +34,7 @@ from trust.equivalence import known_parameters, same
 from trust.lint import warnings
 from trust.mutants import Mutant, mutants
 from trust.networks import network
+from trust.sequential import never_differs
 
 _AT_ONCE = 24
 
@@ -141,7 +142,9 @@ def judged(cell: str, numbers: Sequence[int], folder: Path) -> Verdict:
     different = [mutant for mutant in silent if same(cell, mutant, sets) is not None]
     found.same = len(silent) - len(different)
     networks = Battery(cell, numbers, folder / "networks")
-    found.survivors = _noticed(last, _noticed(networks, different, found), found)
+    left = _noticed(last, _noticed(networks, different, found), found)
+    found.survivors = [mutant for mutant in left if never_differs(cell, mutant, sets) is not None]
+    found.same += len(left) - len(found.survivors)
     found.total += len(found.survivors)
     return found
 

@@ -73,6 +73,9 @@ module bw_lines #(
   // ===== Places =====
   localparam int unsigned FirstRow = KernelRows - 1 - Top;  // of the first window's last tap
   localparam int unsigned FirstColumn = KernelColumns - 1 - Left;
+  // Where there is no second one, the stride may be wider than any place.
+  localparam int unsigned RowStride = OutRows > 1 ? StrideRows : 1;
+  localparam int unsigned ColumnStride = OutColumns > 1 ? StrideColumns : 1;
   localparam int unsigned RowWidth = $clog2(Rows + KernelRows + 2);
   localparam int unsigned ColumnWidth = $clog2(Columns + KernelColumns + 2);
   localparam int unsigned PlaceWidth = $clog2(Rows * Columns + Flush + 1);
@@ -100,10 +103,10 @@ module bw_lines #(
   end
   assign row_wanted = end_row + RowWidth'(1) > RowWidth'(FirstRow)
       && end_row <= RowWidth'(LastRow)
-      && (end_row - RowWidth'(FirstRow)) % RowWidth'(StrideRows) == '0;
+      && (end_row - RowWidth'(FirstRow)) % RowWidth'(RowStride) == '0;
   assign column_wanted = end_column + ColumnWidth'(1) > ColumnWidth'(FirstColumn)
       && end_column <= ColumnWidth'(LastColumn)
-      && (end_column - ColumnWidth'(FirstColumn)) % ColumnWidth'(StrideColumns) == '0;
+      && (end_column - ColumnWidth'(FirstColumn)) % ColumnWidth'(ColumnStride) == '0;
 
   assign overlap = Overlap && (first_q ? valid_i : overlap_q);
   assign ready_o = (room_i || !wanted) && (!flush_q || (Overlap && (first_q || overlap_q)));
@@ -147,8 +150,7 @@ module bw_lines #(
   logic [KernelRows*Width-1:0] stack;
   logic step_q;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) step_q <= 1'b0;
-    else step_q <= step;
+    step_q <= step;  // what one in a reset leaves is outside the image until it is gone
     pixel_q <= data_i;
   end
   if (KernelRows > 1) begin : g_lines

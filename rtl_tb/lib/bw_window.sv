@@ -123,10 +123,10 @@ module bw_window #(
   // ===== Rows: how many are there, how many are needed, how many make room =====
   // The window's first row counted from the image's first; all of it within the image, clamped.
   localparam int unsigned SpanWidth = $clog2(
-      2 * (Rows + Top + KernelRows + RingRows + OutRows * StrideRows)) + 1;
+      Rows + Top + KernelRows + RingRows + OutRows * StrideRows) + 2;
   function automatic logic signed [SpanWidth-1:0] clamp(
       input logic signed [SpanWidth-1:0] row);
-    clamp = row[SpanWidth-1] ? '0 : row > SpanWidth'(Rows) ? SpanWidth'(Rows) : row;
+    clamp = row < 0 ? '0 : row > SpanWidth'(Rows) ? SpanWidth'(Rows) : row;
   endfunction
   // In brackets, for Yosys reads -Width'(x) as (-Width)'(x).
   localparam logic signed [SpanWidth-1:0] FirstTop = -(SpanWidth'(Top));
@@ -183,8 +183,8 @@ module bw_window #(
       end
     end
   end
-  assign ready_o = !space_q[SpanWidth-1];
-  assign issue_o = (outside_q || !spare_q[SpanWidth-1]) && (room_i || !pass_last);
+  assign ready_o = space_q >= 0;
+  assign issue_o = (outside_q || spare_q >= 0) && (room_i || !pass_last);
   assign reserve_o = pass_end;
 
   // ===== Writing =====
@@ -205,7 +205,7 @@ module bw_window #(
 
   // ===== Reading: a row's place in the ring plus a place in the row =====
   // Places in the row are modulo the memory's addresses, so columns left of the image may be negative.
-  localparam int unsigned OuterWidth = $clog2(2 * RingWords + RowWords) + 1;
+  localparam int unsigned OuterWidth = RamWidth + 1;  // of the sum of two places
   function automatic logic [RamWidth-1:0] ahead(
       input logic [RamWidth-1:0] place, input logic [OuterWidth-1:0] words);
     logic [OuterWidth-1:0] sum;
@@ -260,7 +260,7 @@ module bw_window #(
   end
 
   localparam int unsigned ColumnWidth = $clog2(
-      2 * (Columns + Left + KernelColumns + OutColumns * StrideColumns)) + 1;
+      Columns + Left + KernelColumns + OutColumns * StrideColumns) + 2;
   localparam logic signed [ColumnWidth-1:0] FirstLeft = -(ColumnWidth'(Left));
   localparam logic [RamWidth-1:0] FirstPlace = -(RamWidth'(Left * Words));
   logic signed [ColumnWidth-1:0] left_q, left_d, column_q;  // the window's, the access's

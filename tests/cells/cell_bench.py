@@ -82,7 +82,7 @@ def simulate_through_yosys(folder: Path, instances: list[tuple[str, Model]]) -> 
     """As `simulate`, but of the Verilog that Yosys writes after reading the sources."""
     sources(folder, instances)
     passes = [f"read_verilog -sv -defer {file}" for file in sorted(folder.glob("*.sv"))]
-    passes += ["hierarchy -check -top cells", "proc", "opt_clean", "check -assert"]
+    passes += ["hierarchy -check -top cells", "proc", "opt_expr", "opt_clean", "check -assert"]
     passes += [f"write_verilog -noattr {folder / 'cells.v'}"]
     script = "from pyosys import libyosys\ndesign = libyosys.Design()\n"
     script += "".join(f"libyosys.run_pass({one!r}, design)\n" for one in passes)
