@@ -438,7 +438,7 @@ class Stream(Model):
                 self.channels = len(op.table)
                 words = [memory.lookup_words(op, output.width, i, lanes) for i in range(lanes)]
                 widths = [output.width] * lanes
-        kind["Steps"] = max(1, self.channels // lanes)
+        kind["Steps"] = self.channels // lanes
         address = memory.address_width(len(words[0]))
         lines = []
         for i, (contents, width) in enumerate(zip(words, widths, strict=True)):
@@ -699,7 +699,7 @@ def streams() -> list[Stream]:
         Stream(Requantize(np.array([31, -31]), np.array([2000, -2000]), 7, "floor"), u6,
                IntType(6, True), 2),
         Stream(Lookup(ints(0, 7, 6, 32), -16), s5, u3, 2),
-        Stream(Lookup(ints(-8, 7, 1, 64)), u6, IntType(4, True), 3),
+        Stream(Lookup(ints(-8, 7, 3, 64)), u6, IntType(4, True), 3),
     ]  # fmt: skip
 
 
