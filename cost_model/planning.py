@@ -14,7 +14,7 @@ from bitwright.cost_model.candidates import Candidate, Part, connections, parts,
 from bitwright.cost_model.cost import Estimate
 from bitwright.cost_model.estimate import estimate, unrolled_plan
 from bitwright.models.errors import InputError, UnsupportedError
-from bitwright.models.graph import USUAL_MHZ, Graph, Plan, Target
+from bitwright.models.graph import USUAL_MHZ, Folded, Graph, Plan, Target, Unrolled
 from bitwright.models.graph.heads import Sweep
 from bitwright.models.graph.streams import is_streamed, streams
 
@@ -160,7 +160,7 @@ def _within(
         math.inf if max_bram is None else max_bram,
     )
     for again in range(1, _MOST_TRIES + 1):
-        plan = with_engines(empty, _solved(empty, ways, limits, asked, fps is None))
+        plan = with_engines(empty, _solved(graph, empty, ways, limits, asked, fps is None))
         if fps is None and asked.lut == asked.bram == math.inf:
             return plan
         found = estimate(graph, plan)
@@ -182,18 +182,13 @@ def _within(
 
 
 def _solved(
-    empty: Plan, ways: Sequence[Part], limits: _Limits, asked: _Limits, fastest: bool
+    graph: Graph, empty: Plan, ways: Sequence[Part], limits: _Limits, asked: _Limits, fastest: bool
 ) -> list[Candidate]:
     """One candidate of every part within the limits. Raises InputError where there is none."""
     quickest = {part.name: min(one.cycles for one in part.candidates) for part in ways}
     name = max(quickest, key=lambda n: quickest[n])
     if quickest[name] > limits.cycles:
-        rate = empty.clock_mhz * 1e6 / quickest[name]
-        raise InputError(
-            f"node {name} takes {quickest[name]:,} cycles at its most parallel, and the rate "
-            f"leaves {asked.cycles:,.4g}: at {empty.clock_mhz:g} MHz at most {rate:,.1f} a second "
-            "are possible; ask for that, or for a faster clock"
-        )
+        raise InputError(_too_fast(graph, empty, ways, name, asked.cycles))
     kept = [
         Part(part.nodes, tuple(c for c in part.candidates if c.cycles <= limits.cycles))
         for part in ways
@@ -226,6 +221,32 @@ def _solved(
             "of either"
         )
     return chosen
+
+
+def _too_fast(graph: Graph, empty: Plan, ways: Sequence[Part], name: str, cycles: float) -> str:
+    """What a rate is refused with that leaves fewer cycles than part `name` can take.
+
+    Unrolled convolutions and large dense layers are no candidates, but a user may want them.
+    """
+    best = {part.name: min(part.candidates, key=lambda c: c.cycles) for part in ways}
+    least, folded = best[name].cycles, isinstance(best[name].engines[name], Folded)
+    by_hand = ""
+    if folded:
+        plan = with_engines(empty, list(best.values()))
+        unrolled = replace(plan, engines={**plan.engines, name: Unrolled(3)})
+        took = node_cycles(graph, unrolled)[name]
+        if took < least:
+            by_hand = (
+                f'. Unrolled, which is not tried here, {name} takes {took:,}: give it "stages": 3 '
+                "in place of pe and simd in the file of a plan"
+            )
+    rate = math.floor(empty.clock_mhz * 1e7 / least) / 10  # rounded up, it would be refused again
+    return (
+        f"{'folded' if folded else 'unrolled'}, node {name} takes at least {least:,} "
+        f"{'cycles' if least > 1 else 'cycle'}, and the rate leaves {cycles:,.4g}: at "
+        f"{empty.clock_mhz:g} MHz that makes at most {rate:,.1f} a second; ask for that, or for a "
+        f"faster clock{by_hand}"
+    )
 
 
 def _program(ways: Sequence[Part], limits: _Limits, least_cycles: bool) -> list[Candidate] | None:

@@ -146,7 +146,10 @@ def test_big_vectors_are_folded_on_demand() -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"target_fps": 5e7}, r"node conv0 takes 324 cycles at its most parallel.*617,284\.0 a"),
+        (
+            {"target_fps": 5e7},
+            r"folded, node conv0 takes at least 324 cycles.*at most 617,283\.9 a",
+        ),
         ({"max_lut": 100}, r"needs [\d,]+ look-up tables, [\d,]+ more than the 100 allowed"),
         ({"target_fps": 1e5, "max_lut": 100}, r"at that rate on xc7 needs [\d,]+ look-up tables"),
         ({"target_fps": 0.0}, r"a rate of 0.0 tensors a second"),
@@ -167,6 +170,31 @@ def test_the_refusal_says_what_would_do() -> None:
     lut = int(enough[1].replace(",", ""))
     found = estimate(graph, find_plan(graph, "xc7", max_lut=lut + 200))  # and the FIFOs between
     assert found.total.lut <= lut + 200
+
+
+def test_the_refusal_of_a_rate_is_about_folding_and_says_what_unrolling_takes() -> None:
+    graph = network()
+    with pytest.raises(InputError) as refused:
+        find_plan(graph, "xc7", 200.0, target_fps=5e7)
+    said = re.search(
+        r"at most ([\d,.]+) a second.*Unrolled, which is not tried here, (\w+) takes ([\d,]+): "
+        r'give it "stages": 3 ',
+        str(refused.value),
+    )
+    assert said is not None
+    rate = float(said[1].replace(",", ""))
+    plan = find_plan(graph, "xc7", 200.0, target_fps=rate)  # what it says is possible
+    assert 200e6 / cycles(graph, plan).interval >= rate
+    unrolled = replace(plan, engines={**plan.engines, said[2]: Unrolled(3)})
+    unrolled.check(graph)
+    assert node_cycles(graph, unrolled)[said[2]] == int(said[3]) < node_cycles(graph, plan)[said[2]]
+    every = {name: Unrolled(3) for name in plan.engines if name.startswith("conv")}
+    by_hand = replace(plan, engines={**plan.engines, **every})
+    assert cycles(graph, by_hand).interval < 200e6 / rate
+    # Dense layers are tried unrolled: nothing is left to say.
+    with pytest.raises(InputError, match=r"^unrolled, node fc0 takes at least 1 cycle, ") as least:
+        find_plan(random_mlp((8, 8, 4), (4, 3), (4, 3)), "xc7", 200.0, target_fps=1e9)
+    assert "not tried" not in str(least.value)
 
 
 def test_refuses_an_unknown_target_or_clock() -> None:
