@@ -20,6 +20,7 @@ many.py          PlanTable: many plans of one graph at a time
 calibration.py   the fit, from measured rows
 candidates.py    the ways to build each part of a graph
 planning.py      make_plan and find_plan
+programs.py      the integer programs behind them
 sources.py       the files that a module needs
 yosys.py         the synthesis script of each target, and the rule by which cells are counted
 runs.py          runs of tools: in parallel, cached by content

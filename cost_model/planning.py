@@ -5,16 +5,15 @@ many cycles; for a budget, the cycles of the slowest part are minimised, and the
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from bitwright.cost_model.candidates import Candidate, Part, connections, parts, with_engines
 from bitwright.cost_model.cost import Estimate
 from bitwright.cost_model.estimate import estimate, unrolled_plan
+from bitwright.cost_model.programs import UNITS, Limits, in_time, smallest, solved
 from bitwright.models.errors import InputError, UnsupportedError
-from bitwright.models.graph import USUAL_MHZ, Graph, Plan, Target
+from bitwright.models.graph import USUAL_MHZ, Folded, Graph, Plan, Target, Unrolled
 from bitwright.models.graph.heads import Sweep
 from bitwright.models.graph.streams import is_streamed, streams
 
@@ -24,15 +23,6 @@ USUAL_LUTS: dict[Target, int] = {
 """Look-up tables that a plan may take when nothing else is said: those of a small device."""
 
 _MOST_TRIES = 8  # of tightening a limit that the finished plan misses
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """What a plan may take: cycles of its slowest part, look-up tables, memory blocks."""
-
-    cycles: float = math.inf
-    lut: float = math.inf
-    bram: float = math.inf
 
 
 def make_plan(graph: Graph, target: Target, clock_mhz: float | None = None) -> Plan:
@@ -47,14 +37,14 @@ def make_plan(graph: Graph, target: Target, clock_mhz: float | None = None) -> P
     if clock_mhz is None:
         return _at_its_clock(graph, target, lambda mhz: make_plan(graph, target, mhz))
     if all(len(value.shape) == 1 for value in graph.values.values()):
-        plan = unrolled_plan(graph, target, clock_mhz)
-        if estimate(graph, plan).total.lut <= USUAL_LUTS[target]:
-            return plan
+        one_a_cycle = unrolled_plan(graph, target, clock_mhz)
+        if estimate(graph, one_a_cycle).total.lut <= USUAL_LUTS[target]:
+            return one_a_cycle
     empty = Plan(connections(graph), target, clock_mhz)
-    try:
-        return _within(graph, empty, None, USUAL_LUTS[target], None)
-    except InputError:
-        return _smallest(empty, parts(graph, target, clock_mhz))
+    ways = parts(graph, target, clock_mhz)
+    within = Limits(most={"lut": USUAL_LUTS[target]})
+    plan = _tightened(graph, empty, ways, within, within, fastest=True)
+    return with_engines(empty, smallest(ways)) if plan is None else plan
 
 
 def find_plan(
@@ -65,11 +55,13 @@ def find_plan(
     target_fps: float | None = None,
     max_lut: int | None = None,
     max_bram: int | None = None,
+    max_dsp: int | None = None,
 ) -> Plan:
     """The cheapest plan that reaches a rate, or the fastest within limits, or both.
 
-    target_fps: tensors a second at `clock_mhz`, reached by `cycles()` exactly. max_lut, max_bram:
-    of the whole design, as `estimate` counts them. Without any of these, as `make_plan`.
+    target_fps: tensors a second at `clock_mhz`, reached by `cycles()` exactly. max_lut, max_bram,
+    max_dsp: look-up tables, memory and multiplier blocks of the whole design, as `estimate` counts
+    them. Without any of these, as `make_plan`.
 
     clock_mhz: without, the family's usual one (`USUAL_MHZ`), or a slower one that the plan should
     reach.
@@ -78,17 +70,19 @@ def find_plan(
         InputError: no plan reaches all that, with what is the nearest.
         GraphError: an unknown target, or a clock outside the plan's limits.
     """
-    if target_fps is None and max_lut is None and max_bram is None:
+    asked = {"lut": max_lut, "bram": max_bram, "dsp": max_dsp}
+    most = {what: limit for what, limit in asked.items() if limit is not None}
+    if target_fps is None and not most:
         return make_plan(graph, target, clock_mhz)
     if target_fps is not None and not 0 < target_fps < math.inf:
         raise InputError(f"a rate of {target_fps} tensors a second: give a number above 0")
-    for what, limit in (("look-up tables", max_lut), ("memory blocks", max_bram)):
-        if limit is not None and limit < 0:
-            raise InputError(f"at most {limit} {what}: give a number from 0 on")
+    for what, limit in most.items():
+        if limit < 0:
+            raise InputError(f"at most {limit} {UNITS[what]}: give a number from 0 on")
 
     def planned(mhz: float) -> Plan:
         empty = Plan(connections(graph), target, mhz)
-        return _within(graph, empty, target_fps, max_lut, max_bram)
+        return _within(graph, empty, target_fps, most)
 
     if clock_mhz is not None:
         return planned(clock_mhz)
@@ -149,149 +143,130 @@ def _round_mhz(mhz: float) -> float:
     return max(1.0, mhz // step * step)
 
 
-def _within(
-    graph: Graph, empty: Plan, fps: float | None, max_lut: int | None, max_bram: int | None
-) -> Plan:
+def _within(graph: Graph, empty: Plan, fps: float | None, most: Mapping[str, int]) -> Plan:
     ways = parts(graph, empty.target, empty.clock_mhz)
-    most = math.inf if fps is None else empty.clock_mhz * 1e6 / fps
-    limits = asked = _Limits(
-        most,
-        math.inf if max_lut is None else max_lut,
-        math.inf if max_bram is None else max_bram,
-    )
-    for again in range(1, _MOST_TRIES + 1):
-        plan = with_engines(empty, _solved(empty, ways, limits, asked, fps is None))
-        if fps is None and asked.lut == asked.bram == math.inf:
-            return plan
-        found = estimate(graph, plan)
-        cost = found.total
-        over = cost.lut - asked.lut, cost.bram - asked.bram
-        if found.ii <= asked.cycles and max(over) <= 0:
-            return plan
-        # What lies between the parts is known only now: leave room for it.
-        limits = _Limits(
-            limits.cycles * asked.cycles / found.ii if found.ii > asked.cycles else limits.cycles,
-            limits.lut - max(over[0], 0) * again,
-            limits.bram - max(over[1], 0) * again,
-        )
-    raise InputError(
-        f"graph {graph.name}: the nearest plan takes {found.ii:,} cycles a tensor, {cost.lut:,} "
-        f"look-up tables and {cost.bram:,} memory blocks on {empty.target}, and "
-        f"{_wanted(asked)} was asked for: allow more, or ask for less"
-    )
-
-
-def _solved(
-    empty: Plan, ways: Sequence[Part], limits: _Limits, asked: _Limits, fastest: bool
-) -> list[Candidate]:
-    """One candidate of every part within the limits. Raises InputError where there is none."""
+    asked = Limits(math.inf if fps is None else empty.clock_mhz * 1e6 / fps, most)
     quickest = {part.name: min(one.cycles for one in part.candidates) for part in ways}
     name = max(quickest, key=lambda n: quickest[n])
-    if quickest[name] > limits.cycles:
-        rate = empty.clock_mhz * 1e6 / quickest[name]
-        raise InputError(
-            f"node {name} takes {quickest[name]:,} cycles at its most parallel, and the rate "
-            f"leaves {asked.cycles:,.4g}: at {empty.clock_mhz:g} MHz at most {rate:,.1f} a second "
-            "are possible; ask for that, or for a faster clock"
+    if quickest[name] > asked.cycles:
+        raise InputError(_too_fast(graph, empty, ways, name, asked.cycles))
+    plan = _tightened(graph, empty, ways, asked, asked, fastest=fps is None)
+    return _at_the_edge(graph, empty, ways, asked, fps is None) if plan is None else plan
+
+
+def _tightened(
+    graph: Graph, empty: Plan, ways: Sequence[Part], limits: Limits, asked: Limits, fastest: bool
+) -> Plan | None:
+    """A plan that keeps what was asked, of parts that at first keep the limits; None without."""
+    for again in range(1, _MOST_TRIES + 1):
+        chosen = solved(ways, limits, fastest)
+        if chosen is None:
+            return None
+        plan = with_engines(empty, chosen)
+        found = estimate(graph, plan)
+        if asked.kept_by(found):
+            return plan
+        # What lies between the parts is known only now: leave room for it.
+        slower = found.ii > asked.cycles
+        cost = found.total.as_dict()
+        limits = Limits(
+            limits.cycles * asked.cycles / found.ii if slower else limits.cycles,
+            {
+                what: limit - max(cost[what] - asked.most[what], 0) * again
+                for what, limit in limits.most.items()
+            },
         )
-    kept = [
-        Part(part.nodes, tuple(c for c in part.candidates if c.cycles <= limits.cycles))
-        for part in ways
-    ]
-    for what, limit in (("lut", limits.lut), ("bram", limits.bram)):
-        least = sum(min(c.cost.as_dict()[what] for c in part.candidates) for part in kept)
-        if least > limit:
-            names = {"lut": "look-up tables", "bram": "memory blocks"}
-            wanted = asked.lut if what == "lut" else asked.bram
-            short = math.ceil(least - limit)
-            at_rate = "" if fastest else " at that rate"
-            raise InputError(
-                f"the smallest design{at_rate} on {empty.target} needs {wanted + short:,.0f} "
-                f"{names[what]}, {short:,} more than the {wanted:,.0f} allowed: allow that many"
-                + ("" if fastest else ", or ask for fewer a second")
-            )
-    slowest = _program(kept, limits, least_cycles=True) if fastest else None
-    if fastest and slowest is not None:
-        cycles_of = max(candidate.cycles for candidate in slowest)
-        limits = _Limits(cycles_of, limits.lut, limits.bram)
-        kept = [
-            Part(part.nodes, tuple(c for c in part.candidates if c.cycles <= cycles_of))
-            for part in kept
-        ]
-    chosen = _program(kept, limits, least_cycles=False)
-    if chosen is None:
-        raise InputError(
-            f"no design on {empty.target} has at most {asked.lut:,.0f} look-up tables and at most "
-            f"{asked.bram:,.0f} memory blocks at once, though each alone is possible: allow more "
-            "of either"
-        )
-    return chosen
+    return None
 
 
-def _program(ways: Sequence[Part], limits: _Limits, least_cycles: bool) -> list[Candidate] | None:
-    """The integer program: one candidate a part, within the limits; None where there is none.
+def _at_the_edge(
+    graph: Graph, empty: Plan, ways: Sequence[Part], asked: Limits, fastest: bool
+) -> Plan:
+    """The plan for limits that tightening overshot: between the smallest parts and those that miss.
 
-    least_cycles: minimise the cycles of the slowest; otherwise the price.
+    Raises InputError where even the smallest plans, as a whole, miss them.
     """
-    every = [candidate for part in ways for candidate in part.candidates]
-    count = len(every)
-    rows, low, high = [], [], []
-    at = 0
-    for part in ways:
-        row = np.zeros(count + 1)
-        row[at : at + len(part.candidates)] = 1
-        at += len(part.candidates)
-        rows.append(row)
-        low.append(1.0)
-        high.append(1.0)
-    for what, limit in (("lut", limits.lut), ("bram", limits.bram)):
-        if limit < math.inf:
-            rows.append(np.array([*(c.cost.as_dict()[what] for c in every), 0.0]))
-            low.append(-math.inf)
-            high.append(limit)
-    most = max(candidate.cycles for candidate in every)
-    goal = np.array([float(candidate.price) for candidate in every] + [0.0])
-    if least_cycles:
-        goal = np.zeros(count + 1)
-        goal[-1] = 1
-        at = 0
-        for part in ways:  # the last variable, scaled to 1, is at least each part's cycles
-            row = np.zeros(count + 1)
-            for i, candidate in enumerate(part.candidates):
-                row[at + i] = candidate.cycles / most
-            at += len(part.candidates)
-            row[-1] = -1
-            rows.append(row)
-            low.append(-math.inf)
-            high.append(0.0)
-    # Only here: vectors are planned without, and it takes half a second to import.
-    from scipy.optimize import (
-        Bounds,
-        LinearConstraint,
-        milp,
+    kept = in_time(ways, asked.cycles)
+    choices = [smallest(kept, what) for what in ("price", *asked.most)]
+    plans = [with_engines(empty, chosen) for chosen in choices]
+    estimates = [estimate(graph, plan) for plan in plans]
+    for chosen, plan, found in zip(choices, plans, estimates, strict=True):
+        if asked.kept_by(found):
+            return _between(graph, empty, ways, asked, fastest, chosen, plan)
+    prompt = [found.total.as_dict() for found in estimates if found.ii <= asked.cycles]
+    at_rate, slower = ("", "") if fastest else (" at that rate", ", or ask for fewer a second")
+    where = f"on {empty.target}"
+    if not prompt:
+        raise InputError(
+            f"graph {graph.name}: the smallest design{at_rate} {where} would take "
+            f"{asked.cycles:,.0f} cycles a tensor if its parts never waited for each other, and "
+            f"takes {min(found.ii for found in estimates):,}: allow more{slower}"
+        )
+    for what, limit in asked.most.items():
+        need = min(cost[what] for cost in prompt)
+        if need > limit:
+            raise InputError(
+                f"the smallest design found{at_rate} {where} needs {need:,} {UNITS[what]}, "
+                f"{need - limit:,} more than the {limit:,} allowed: allow that many{slower}"
+            )
+    each = " and ".join(f"at most {limit:,} {UNITS[what]}" for what, limit in asked.most.items())
+    raise InputError(
+        f"no design{at_rate} was found {where} that has {each} at once, though each alone is "
+        f"possible: allow more of one{slower}"
     )
 
-    found = milp(
-        goal,
-        integrality=np.array([1] * count + [0]),
-        bounds=Bounds(0, 1),
-        constraints=LinearConstraint(np.array(rows), low, high),
-        options={"mip_rel_gap": 0 if least_cycles else 1e-3},
+
+def _between(
+    graph: Graph,
+    empty: Plan,
+    ways: Sequence[Part],
+    asked: Limits,
+    fastest: bool,
+    least: Sequence[Candidate],
+    plan: Plan,
+) -> Plan:
+    """The best plan found by halving between the parts of a plan that fits and all that is asked.
+
+    least: the parts of `plan`, which keeps what is asked.
+    """
+    floor = {w: sum(part.cost.as_dict()[w] for part in least) for w in asked.most}
+    low, high = 0.0, 1.0
+    for _ in range(_MOST_TRIES // 2):
+        share = (low + high) / 2
+        most = {w: floor[w] + share * (limit - floor[w]) for w, limit in asked.most.items()}
+        chosen = solved(ways, Limits(asked.cycles, most), fastest)
+        other = with_engines(empty, chosen) if chosen is not None else None
+        if other is not None and asked.kept_by(estimate(graph, other)):
+            plan, low = other, share
+        else:
+            high = share
+    return plan
+
+
+def _too_fast(graph: Graph, empty: Plan, ways: Sequence[Part], name: str, cycles: float) -> str:
+    """What a rate is refused with that leaves fewer cycles than part `name` can take.
+
+    Unrolled convolutions and large dense layers are no candidates, but a user may want them.
+    """
+    best = {part.name: min(part.candidates, key=lambda c: c.cycles) for part in ways}
+    least, folded = best[name].cycles, isinstance(best[name].engines[name], Folded)
+    by_hand = ""
+    if folded:
+        plan = with_engines(empty, list(best.values()))
+        unrolled = replace(plan, engines={**plan.engines, name: Unrolled(3)})
+        took = node_cycles(graph, unrolled)[name]
+        if took < least:
+            by_hand = (
+                f'. Unrolled, which is not tried here, {name} takes {took:,}: give it "stages": 3 '
+                "in place of pe and simd in the file of a plan"
+            )
+    rate = math.floor(empty.clock_mhz * 1e7 / least) / 10  # rounded up, it would be refused again
+    return (
+        f"{'folded' if folded else 'unrolled'}, node {name} takes at least {least:,} "
+        f"{'cycles' if least > 1 else 'cycle'}, and the rate leaves {cycles:,.4g}: at "
+        f"{empty.clock_mhz:g} MHz that makes at most {rate:,.1f} a second; ask for that, or for a "
+        f"faster clock{by_hand}"
     )
-    if found.x is None:
-        return None
-    return [candidate for candidate, taken in zip(every, found.x, strict=False) if taken > 0.5]
-
-
-def _smallest(empty: Plan, ways: Sequence[Part]) -> Plan:
-    return with_engines(empty, [min(part.candidates, key=lambda c: c.price) for part in ways])
-
-
-def _wanted(asked: _Limits) -> str:
-    limits = (
-        (asked.cycles, "cycles"), (asked.lut, "look-up tables"), (asked.bram, "memory blocks"),
-    )  # fmt: skip
-    return ", ".join(f"at most {limit:,.0f} {what}" for limit, what in limits if limit < math.inf)
 
 
 def node_cycles(graph: Graph, plan: Plan) -> dict[str, int]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from bitwright import cli
 from bitwright.cli.rtl import _note_many_cycles as note_many_cycles
 from bitwright.cli.rtl import _title as title
+from bitwright.cost_model import estimate
 from bitwright.models.graph import (
     TARGETS,
     USUAL_MHZ,
@@ -22,6 +23,7 @@ from bitwright.models.graph import (
     Plan,
     Unrolled,
     load,
+    load_plan,
     save,
     save_plan,
 )
@@ -176,6 +178,17 @@ def test_plan(bitwright: Command, tmp_path: Path) -> None:
     assert json.loads(file.read_text())["engines"]  # what was there still is
     bitwright("estimate", graph, "--plan", file, "--clock", 100, code=2)
     bitwright("estimate", graph, "--plan", tmp_path / "none.json", code=2)
+
+
+def test_plan_limits_multiplier_blocks(bitwright: Command, tmp_path: Path) -> None:
+    graph, file = tmp_path / "graph", tmp_path / "plan.json"
+    save(random_mlp((32, 16, 8), (8, 8), (8, 8)), graph)
+    words = ["plan", graph, "--clock", 100, "--max-lut", 4000, "-o", file]
+    bitwright(*words)
+    assert estimate(load(graph), load_plan(file)).total.dsp > 20
+    bitwright(*words, "--max-dsp", 20)
+    assert estimate(load(graph), load_plan(file)).total.dsp <= 20
+    bitwright(*words, "--max-dsp", -1, code=2)
 
 
 def test_plan_tells_the_rate_at_the_estimated_clock(bitwright: Command, tmp_path: Path) -> None:

@@ -135,6 +135,20 @@ def test_memory_blocks_are_a_budget_too() -> None:
     assert few.total.bram < free.total.bram
 
 
+def test_multipliers_are_a_budget_too() -> None:
+    graph = random_mlp((32, 16, 8), (8, 8), (8, 8))
+    free = estimate(graph, find_plan(graph, "xc7", 100.0, max_lut=4000))
+    most = free.total.dsp // 2
+    few = estimate(graph, find_plan(graph, "xc7", 100.0, max_lut=4000, max_dsp=most))
+    assert free.total.dsp > 2 and few.total.dsp <= most and few.total.lut <= 4000
+    assert few.ii > free.ii  # what it costs
+    rate = 100e6 / free.ii
+    with pytest.raises(InputError, match="at that rate"):
+        find_plan(graph, "xc7", 100.0, target_fps=rate, max_lut=4000, max_dsp=most)
+    alone = estimate(graph, find_plan(graph, "xc7", 100.0, max_dsp=most))
+    assert alone.total.dsp <= most
+
+
 def test_big_vectors_are_folded_on_demand() -> None:
     graph = random_mlp((784, 128, 10), (1, 1), (1, 1), form="threshold")
     plan = find_plan(graph, "xc7", 200.0, target_fps=100_000)
@@ -146,11 +160,15 @@ def test_big_vectors_are_folded_on_demand() -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"target_fps": 5e7}, r"node conv0 takes 324 cycles at its most parallel.*617,284\.0 a"),
+        (
+            {"target_fps": 5e7},
+            r"folded, node conv0 takes at least 324 cycles.*at most 617,283\.9 a",
+        ),
         ({"max_lut": 100}, r"needs [\d,]+ look-up tables, [\d,]+ more than the 100 allowed"),
         ({"target_fps": 1e5, "max_lut": 100}, r"at that rate on xc7 needs [\d,]+ look-up tables"),
         ({"target_fps": 0.0}, r"a rate of 0.0 tensors a second"),
         ({"max_bram": -1}, r"at most -1 memory blocks"),
+        ({"max_dsp": -1}, r"at most -1 multiplier blocks"),
     ],
 )
 def test_what_cannot_be_is_refused(limits: dict[str, float], message: str) -> None:
@@ -165,8 +183,54 @@ def test_the_refusal_says_what_would_do() -> None:
     enough = re.search(r"needs ([\d,]+)", str(refused.value))
     assert enough is not None
     lut = int(enough[1].replace(",", ""))
-    found = estimate(graph, find_plan(graph, "xc7", max_lut=lut + 200))  # and the FIFOs between
-    assert found.total.lut <= lut + 200
+    assert estimate(graph, find_plan(graph, "xc7", max_lut=lut)).total.lut <= lut
+    with pytest.raises(InputError, match=f"needs {lut:,} look-up tables, 1 more than the "):
+        find_plan(graph, "xc7", max_lut=lut - 1)
+    # What the smallest by price takes is a budget that holds it, or a faster one.
+    cheap = estimate(graph, find_plan(graph, "xc7", target_fps=1.0))
+    found = estimate(graph, find_plan(graph, "xc7", max_lut=cheap.total.lut))
+    assert found.total.lut <= cheap.total.lut and found.ii <= cheap.ii
+
+
+def test_every_budget_from_the_smallest_on_gives_a_plan() -> None:
+    """Tightening by what lies between the parts overshoots close to the smallest plan."""
+    graph = network(residual=True)
+    with pytest.raises(InputError) as refused:
+        find_plan(graph, "xc7", 200.0, max_lut=100)
+    enough = re.search(r"needs ([\d,]+)", str(refused.value))
+    assert enough is not None
+    least = int(enough[1].replace(",", ""))
+    intervals = []
+    for budget in (least, least + 30, 2 * least):
+        found = estimate(graph, find_plan(graph, "xc7", 200.0, max_lut=budget))
+        assert found.total.lut <= budget
+        intervals.append(found.ii)
+    assert intervals[0] >= intervals[1] > intervals[2]
+
+
+def test_the_refusal_of_a_rate_is_about_folding_and_says_what_unrolling_takes() -> None:
+    graph = network()
+    with pytest.raises(InputError) as refused:
+        find_plan(graph, "xc7", 200.0, target_fps=5e7)
+    said = re.search(
+        r"at most ([\d,.]+) a second.*Unrolled, which is not tried here, (\w+) takes ([\d,]+): "
+        r'give it "stages": 3 ',
+        str(refused.value),
+    )
+    assert said is not None
+    rate = float(said[1].replace(",", ""))
+    plan = find_plan(graph, "xc7", 200.0, target_fps=rate)  # what it says is possible
+    assert 200e6 / cycles(graph, plan).interval >= rate
+    unrolled = replace(plan, engines={**plan.engines, said[2]: Unrolled(3)})
+    unrolled.check(graph)
+    assert node_cycles(graph, unrolled)[said[2]] == int(said[3]) < node_cycles(graph, plan)[said[2]]
+    every = {name: Unrolled(3) for name in plan.engines if name.startswith("conv")}
+    by_hand = replace(plan, engines={**plan.engines, **every})
+    assert cycles(graph, by_hand).interval < 200e6 / rate
+    # Dense layers are tried unrolled: nothing is left to say.
+    with pytest.raises(InputError, match=r"^unrolled, node fc0 takes at least 1 cycle, ") as least:
+        find_plan(random_mlp((8, 8, 4), (4, 3), (4, 3)), "xc7", 200.0, target_fps=1e9)
+    assert "not tried" not in str(least.value)
 
 
 def test_refuses_an_unknown_target_or_clock() -> None:

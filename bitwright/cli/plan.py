@@ -26,6 +26,9 @@ def plan(
     max_bram: Annotated[
         int | None, typer.Option(help="Memory blocks to stay within.", show_default=False)
     ] = None,
+    max_dsp: Annotated[
+        int | None, typer.Option(help="DSP blocks to stay within.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Choose the engine of every layer.
@@ -33,6 +36,9 @@ def plan(
     For a rate, the cheapest plan that reaches it; for a budget, the fastest plan within it. Without
     either, vectors are unrolled, one a cycle, where that fits a small device, and all else is
     folded into it. The table says which layer is the slowest.
+
+    Budgets that are not given are not kept: without --max-dsp, a plan may want more DSP blocks than
+    a small device has.
 
     Without --clock, the plan is for a clock that is usual on the family, or a slower one that it
     should reach. With one that is too fast for the rate, the exit code is 1, where delays were
@@ -60,6 +66,7 @@ def plan(
         target_fps=target_fps,
         max_lut=max_lut,
         max_bram=max_bram,
+        max_dsp=max_dsp,
     )
     # A budget is kept as formulas count; without one, the table is what `estimate` will say.
     estimated = estimate(known, found, solved=max_lut is None)
