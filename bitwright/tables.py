@@ -239,6 +239,12 @@ def ip_table(ip: Ip) -> RenderableType:
     return table
 
 
+def proof_line(proof: NodeProof) -> str:
+    """One verdict, as it comes."""
+    name = proof.node or "the whole"
+    return f"  {name:<16} {proof.seconds:7.1f} s  {_verdict(proof)}"
+
+
 def proof_table(name: str, proofs: Sequence[NodeProof]) -> RenderableType:
     """How far every node's proof goes, and that of the whole design."""
     marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]", "refuted": _mark(False)}
@@ -246,16 +252,22 @@ def proof_table(name: str, proofs: Sequence[NodeProof]) -> RenderableType:
     title = f"{name}: {nodes.count('proven')} of {len(nodes)} nodes proven for all inputs"
     for status, told in (
         ("bounded", "for so many cycles only"),
-        ("simulated", "simulated only"),
+        ("simulated", "not proven"),
         ("refuted", "refuted"),
     ):
         if status in nodes:
             title += f", {nodes.count(status)} {told}"
     table = _table(title, "node", "is", "how", "")
     for one in proofs:
-        told = f"simulated only: {one.told}" if one.status == "simulated" else one.told
+        told = _verdict(one) if one.status == "simulated" else one.told
         table.add_row(one.node or "the whole", one.kind, told, marks.get(one.status, ""))
     return table
+
+
+def _verdict(proof: NodeProof) -> str:
+    """What became of it, and how or why, in a sentence."""
+    status = "not proven" if proof.status == "simulated" else proof.status
+    return f"{status}: {proof.told}"
 
 
 def vendor_table(report: VendorReport) -> RenderableType:

@@ -149,7 +149,7 @@ def _network(
     _record("network", name, count, int(counted), begun, whole=whole.status, cycles=whole.cycles)
     console.print(
         f"{name}: {count['proven']} nodes proven, {count['bounded']} bounded, "
-        f"{count['simulated']} simulated only, {count['refuted']} refuted; whole: {whole.told}",
+        f"{count['simulated']} not proven, {count['refuted']} refuted; whole: {whole.told}",
         highlight=False, markup=False,
     )  # fmt: skip
     for one in found:

@@ -9,7 +9,7 @@
   (`composition`). Where that cannot be, they are queues of tensors. Small ones are proven for all
   times; else all tensors and all pauses are tried for so many cycles, or all tensors at full rate.
 
-What is too large, or not decided in time, is said to be only simulated.
+What is too large, or not decided in time, is not proven: it is for simulation to speak for.
 """
 
 import math
@@ -79,7 +79,8 @@ class NodeProof:
     """What is known of a node, or of the whole design (node and kind are then empty).
 
     proven: for all inputs, at all times. bounded: for all inputs, but only for the first `cycles`
-    after the reset. simulated: nothing was proven; `told` says why. told: how, or what fails.
+    after the reset. simulated: not proven, whether or not anybody simulates it. told: how, why not, or
+    what fails.
     """
 
     node: str
@@ -97,18 +98,24 @@ def prove(
     *,
     seconds: float = 30.0,
     whole: bool = True,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, str], None] = lambda done, name: None,
+    found: Callable[[NodeProof], None] = lambda one: None,
 ) -> list[NodeProof]:
     """Prove what can be proven: every node, in order, then the whole design.
 
     seconds: for one question to ABC, of which a node has up to three. whole: the design from input
-    to output as well. progress: is told how many are done.
+    to output as well. progress: is told how many are done, and the name of the next (empty: the
+    whole). found: is told of each as soon as it is known.
 
     Raises:
         StorageError: a file cannot be read.
         ToolError: pyosys is missing, or refuses a module.
     """
-    return list(_Prover(graph, design, seconds).all(whole, progress))
+    proofs = []
+    for one in _Prover(graph, design, seconds).all(whole, progress):
+        found(one)
+        proofs.append(one)
+    return proofs
 
 
 class _Prover:
@@ -130,16 +137,16 @@ class _Prover:
                 for step in block.steps:
                     self.steps[step.node.name] = block, step
 
-    def all(self, whole: bool, progress: Callable[[int], None]) -> Iterator[NodeProof]:
+    def all(self, whole: bool, progress: Callable[[int, str], None]) -> Iterator[NodeProof]:
         done_nodes: list[NodeProof] = []
         for done, node in enumerate(self.graph.nodes):
-            progress(done)
+            progress(done, node.name)
             begun = time.monotonic()
             found = replace(self.node(node), seconds=time.monotonic() - begun)
             yield found
             done_nodes.append(found)
         if whole:
-            progress(len(self.graph.nodes))
+            progress(len(self.graph.nodes), "")
             begun = time.monotonic()
             yield replace(self.whole(done_nodes), seconds=time.monotonic() - begun)
 
