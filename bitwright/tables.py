@@ -247,27 +247,33 @@ def proof_line(proof: NodeProof) -> str:
 
 def proof_table(name: str, proofs: Sequence[NodeProof]) -> RenderableType:
     """How far every node's proof goes, and that of the whole design."""
-    marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]", "refuted": _mark(False)}
+    marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]",
+             "refuted": _mark(False), "unread": _mark(False)}  # fmt: skip
     nodes = [one.status for one in proofs if one.node]
     title = f"{name}: {nodes.count('proven')} of {len(nodes)} nodes proven for all inputs"
     for status, told in (
         ("bounded", "for so many cycles only"),
         ("simulated", "not proven"),
+        ("unread", "not read"),
         ("refuted", "refuted"),
     ):
         if status in nodes:
             title += f", {nodes.count(status)} {told}"
     table = _table(title, "node", "is", "how", "")
     for one in proofs:
-        told = _verdict(one) if one.status == "simulated" else one.told
+        told = _verdict(one) if one.status in _UNKNOWN else one.told
         table.add_row(one.node or "the whole", one.kind, told, marks.get(one.status, ""))
     return table
 
 
 def _verdict(proof: NodeProof) -> str:
     """What became of it, and how or why, in a sentence."""
-    status = "not proven" if proof.status == "simulated" else proof.status
+    status = "not proven" if proof.status in _UNKNOWN else proof.status
     return f"{status}: {proof.told}"
+
+
+_UNKNOWN = ("simulated", "unread")
+"""Neither proven nor refuted; that a text is not read fails all the same."""
 
 
 def vendor_table(report: VendorReport) -> RenderableType:

@@ -439,6 +439,9 @@ def test_prove(
     module = design / f"{product['module']}.sv"
     module.write_text(module.read_text().replace(" + ", " - ", 1))
     assert bitwright("prove", graph, design, "--nodes", "--json", code=1)["refuted"] == 1
+    module.write_text(module.read_text().replace("endmodule", "@ endmodule"))
+    bitwright("prove", graph, design, "--nodes", code=1)
+    assert sum("not proven: cannot be read: @ endmodule, which" in line for line in lines) == 1
 
 
 def test_proof_title_counts_what_is_not_proven() -> None:

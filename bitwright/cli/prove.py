@@ -58,6 +58,6 @@ def prove(
             found=lambda one: None if as_json else step.line(proof_line(one)),
         )  # fmt: skip
     count = {status: sum(one.status == status for one in proofs)
-             for status in ("proven", "bounded", "refuted", "simulated")}  # fmt: skip
+             for status in ("proven", "bounded", "refuted", "simulated", "unread")}  # fmt: skip
     show({"by": tools(), "proofs": proofs, **count}, as_json, proof_table(known.name, proofs))
-    end(not count["refuted"])
+    end(not count["refuted"] and not count["unread"])
