@@ -50,7 +50,9 @@ def report_table(report: Report) -> RenderableType:
     _controls(checks, report.controls)
     for title, cycles in (("latency, cycles", report.cycles), ("initiation interval", report.ii)):
         checks.add_row(title, str(cycles), _mark(cycles.passed))
-    verdict = "[green]proven[/]" if report.passed else "[red]NOT proven, see above[/]"
+    verdict = (
+        "[green]all checks passed[/]" if report.passed else "[red]a check FAILED, see above[/]"
+    )
     return Panel.fit(
         Group(checks, cost_table(report.cost, report.clock_mhz)),
         title=report.name,
