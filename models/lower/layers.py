@@ -179,7 +179,8 @@ def remedy(module: nn.Module | None) -> str:
         case _:
             return (
                 "is not supported: use QuantIdentity, QuantLinear, QuantConv1d, QuantConv2d, "
-                "QuantReLU, QuantHardTanh, QuantSigmoid, QuantTanh, QuantEltwiseAdd, QuantCat, "
+                "QuantReLU, QuantHardTanh, QuantSigmoid, QuantTanh, QuantHardSwish, ReLU, ReLU6 or "
+                "Hardtanh with a quantiser behind, QuantEltwiseAdd, QuantCat, "
                 "BatchNorm, max and average pools, additions, concatenations, Flatten, Dropout and "
                 "Identity"
             )

@@ -108,7 +108,8 @@ def _load_weights(model: nn.Module, path: Path, source: str) -> None:
     except RuntimeError as error:
         shapes = [line.strip() for line in str(error).splitlines()[1:3]]
         raise InputError(
-            f"weights {path} are of another model than {source} makes: {' '.join(shapes)}"
+            f"weights {path} are of another model than {source} makes: {' '.join(shapes)}: "
+            "name the function and the arguments that they were trained with"
         ) from None
     if missing and not unexpected and all(_ACTIVATION_SCALE.search(key) for key in missing):
         raise InputError(
@@ -118,7 +119,10 @@ def _load_weights(model: nn.Module, path: Path, source: str) -> None:
     if missing or unexpected:
         kinds = {"missing": missing, "unexpected": unexpected}
         told = "; ".join(f"{kind} {_some(keys)}" for kind, keys in kinds.items() if keys)
-        raise InputError(f"weights {path} are of another model than {source} makes: {told}")
+        raise InputError(
+            f"weights {path} are of another model than {source} makes: {told}: name the function "
+            "and the arguments that they were trained with"
+        )
 
 
 @contextmanager
