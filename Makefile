@@ -24,7 +24,7 @@ HOUSE := benchmarks trust
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-demo: $(READY)  ## train a small network, prove it as HLS and RTL, and tell its cost
+demo: $(READY)  ## train a small network, check it as HLS and RTL, and tell its cost
 	@$(BIN)/bitwright run --demo --out out/demo
 
 test: lint  ## lint and types, then every test (PYTEST='-k name' selects)

@@ -1,4 +1,4 @@
-"""Convolutional networks from torch to proven HLS and RTL, and CNV's speed: out/bench/conv.json.
+"""Convolutional networks from torch to checked HLS and RTL, and CNV's speed: out/bench/conv.json.
 
 FINN's CNV and MLPerf Tiny's three networks at their real size, untrained, with random inputs: they
 show what can be mapped, how exactly, how large and how fast. A network trained on scikit-learn's
@@ -204,7 +204,7 @@ def cnv_rows(network: Network) -> Iterator[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Networks from torch to proven HLS and RTL.")
+    parser = argparse.ArgumentParser(description="Networks from torch to checked HLS and RTL.")
     parser.add_argument("--only", nargs="*", choices=NAMES, metavar="NAME", help="; ".join(NAMES))
     names = parser.parse_args().only or [
         name for name in NAMES if name != "MNIST CNN" or os.environ.get(FOLDER_VARIABLE)

@@ -1,4 +1,4 @@
-"""bitwright: from a Brevitas-trained mixed-precision network to proven RTL, and what it costs.
+"""bitwright: from a Brevitas-trained mixed-precision network to checked RTL, and what it costs.
 
 The names below are the public interface; each is imported when it is first used, because torch,
 hls4ml and the adder-graph solver take seconds. The rooms are `bitwright.models`, `bitwright.hls`,

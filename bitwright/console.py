@@ -19,12 +19,16 @@ class Step:
 
     def __init__(self, title: str, bar: Progress) -> None:
         self._bar = bar
-        self._task = bar.add_task(title, total=None)
+        self._task = bar.add_task(title, total=None, now="")
         self.result = ""
 
-    def progress(self, done: int, total: int) -> None:
-        """`done` of `total` pieces of the step are finished."""
-        self._bar.update(self._task, completed=done, total=total)
+    def progress(self, done: int, total: int, now: str = "") -> None:
+        """`done` of `total` pieces of the step are finished. now: which one is at work."""
+        self._bar.update(self._task, completed=done, total=total, now=now)
+
+    def line(self, text: str) -> None:
+        """A line that stays above the bar, and that a log gets at once. text: not markup."""
+        self._bar.console.print(text, soft_wrap=True, markup=False)
 
 
 class Steps:
@@ -49,7 +53,8 @@ class Steps:
         """
         start = time.perf_counter()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24),
-                   MofNCompleteColumn(), Elapsed())  # fmt: skip
+                   MofNCompleteColumn(), Elapsed(),
+                   TextColumn("[dim]{task.fields[now]}"))  # fmt: skip
         hidden = own_bar or not self.console.is_terminal  # a log gets the closing lines only
         with Progress(*columns, console=self.console, transient=True, disable=hidden) as bar:
             step = Step(title, bar)

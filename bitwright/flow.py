@@ -1,4 +1,4 @@
-"""The whole job, step by step: a trained model becomes proven hardware, and a report says so.
+"""The whole job, step by step: a trained model becomes checked hardware, and a report says so.
 
 Every step is offered by the command line by itself as well. Each leaves a folder that is whole or
 not there, so a job that was stopped is simply run again: training goes on from its checkpoint,
@@ -121,7 +121,9 @@ def run(
         step.result = str(controls)
     with steps.step("synthesise with Yosys") as step:
         measured = measure_design(design, plan.target, step.progress)
-        step.result = f"{measured.total.lut:,} LUT, {len(measured.cached)} modules known"
+        step.result = f"{measured.total.lut:,} LUT"
+        if measured.cached:
+            step.result += f", {len(measured.cached)} counted before (unchanged, from the cache)"
     report = Report(
         name=graph.name,
         graph=digest(graph),

@@ -50,7 +50,9 @@ def report_table(report: Report) -> RenderableType:
     _controls(checks, report.controls)
     for title, cycles in (("latency, cycles", report.cycles), ("initiation interval", report.ii)):
         checks.add_row(title, str(cycles), _mark(cycles.passed))
-    verdict = "[green]proven[/]" if report.passed else "[red]NOT proven, see above[/]"
+    verdict = (
+        "[green]all checks passed[/]" if report.passed else "[red]a check FAILED, see above[/]"
+    )
     return Panel.fit(
         Group(checks, cost_table(report.cost, report.clock_mhz)),
         title=report.name,
@@ -239,23 +241,41 @@ def ip_table(ip: Ip) -> RenderableType:
     return table
 
 
+def proof_line(proof: NodeProof) -> str:
+    """One verdict, as it comes."""
+    name = proof.node or "the whole"
+    return f"  {name:<16} {proof.seconds:7.1f} s  {_verdict(proof)}"
+
+
 def proof_table(name: str, proofs: Sequence[NodeProof]) -> RenderableType:
     """How far every node's proof goes, and that of the whole design."""
-    marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]", "refuted": _mark(False)}
+    marks = {"proven": _mark(True), "bounded": "[yellow]✓[/]",
+             "refuted": _mark(False), "unread": _mark(False)}  # fmt: skip
     nodes = [one.status for one in proofs if one.node]
     title = f"{name}: {nodes.count('proven')} of {len(nodes)} nodes proven for all inputs"
     for status, told in (
         ("bounded", "for so many cycles only"),
-        ("simulated", "simulated only"),
+        ("simulated", "not proven"),
+        ("unread", "not read"),
         ("refuted", "refuted"),
     ):
         if status in nodes:
             title += f", {nodes.count(status)} {told}"
     table = _table(title, "node", "is", "how", "")
     for one in proofs:
-        told = f"simulated only: {one.told}" if one.status == "simulated" else one.told
+        told = _verdict(one) if one.status in _UNKNOWN else one.told
         table.add_row(one.node or "the whole", one.kind, told, marks.get(one.status, ""))
     return table
+
+
+def _verdict(proof: NodeProof) -> str:
+    """What became of it, and how or why, in a sentence."""
+    status = "not proven" if proof.status in _UNKNOWN else proof.status
+    return f"{status}: {proof.told}"
+
+
+_UNKNOWN = ("simulated", "unread")
+"""Neither proven nor refuted; that a text is not read fails all the same."""
 
 
 def vendor_table(report: VendorReport) -> RenderableType:

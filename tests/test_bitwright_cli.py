@@ -15,6 +15,7 @@ from rich.console import Console
 from bitwright import cli
 from bitwright.cli.rtl import _note_many_cycles as note_many_cycles
 from bitwright.cli.rtl import _title as title
+from bitwright.console import Step
 from bitwright.cost_model import estimate
 from bitwright.models.graph import (
     TARGETS,
@@ -433,17 +434,27 @@ def test_ip(bitwright: Command, graph: Path, design: Path, tmp_path: Path) -> No
     assert (out / "README.md").read_text() == text
 
 
-def test_prove(bitwright: Command, graph: Path, design: Path) -> None:
+def test_prove(
+    bitwright: Command, graph: Path, design: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(Step, "line", lambda _, text: lines.append(text))
     said = bitwright("prove", graph, design, "--nodes", "--json")
+    assert lines == []
     assert [one["node"] for one in said["proofs"]] == [node.name for node in load(graph).nodes]
     assert said["refuted"] == 0 and said["proven"] == len(said["proofs"])
     count = len(said["proofs"])
     shown = " ".join(bitwright("prove", graph, design, "--nodes").split())
     assert f"net: {count} of {count} nodes proven for all inputs node is how" in shown
+    assert [line.split()[0] for line in lines[1:]] == [one["node"] for one in said["proofs"]]
+    assert all(" s  proven: " in line for line in lines[1:])
     product = next(one for one in said["proofs"] if one["kind"] == "dense")
     module = design / f"{product['module']}.sv"
     module.write_text(module.read_text().replace(" + ", " - ", 1))
     assert bitwright("prove", graph, design, "--nodes", "--json", code=1)["refuted"] == 1
+    module.write_text(module.read_text().replace("endmodule", "@ endmodule"))
+    bitwright("prove", graph, design, "--nodes", code=1)
+    assert sum("not proven: cannot be read: @ endmodule, which" in line for line in lines) == 1
 
 
 def test_proof_title_counts_what_is_not_proven() -> None:
@@ -455,6 +466,6 @@ def test_proof_title_counts_what_is_not_proven() -> None:
     with shown.capture() as seen:
         shown.print(proof_table("net", proofs))
     assert (
-        "net: 1 of 3 nodes proven for all inputs, 1 for so many cycles only, 1 simulated only"
+        "net: 1 of 3 nodes proven for all inputs, 1 for so many cycles only, 1 not proven"
         in " ".join(seen.get().split())
     )

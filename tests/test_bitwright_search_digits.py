@@ -1,4 +1,4 @@
-"""A small study of handwritten digits as a user types it: front, page, and a proven point."""
+"""A small study of handwritten digits as a user types it: front, page, and a checked point."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ def studied(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return file, folder / "study"
 
 
-def test_from_a_space_to_proven_hardware(
+def test_from_a_space_to_checked_hardware(
     bitwright: Command, studied: tuple[Path, Path], tmp_path: Path
 ) -> None:
     file, folder = studied
@@ -132,7 +132,7 @@ def test_the_page_draws_in_a_browser(bitwright: Command, studied: tuple[Path, Pa
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stdout.count('class="point"') >= 3  # the scripts ran to the end
-    for told in ("Sensitivity", "Rate and distortion", "bit planes kept", "✓ proven"):
+    for told in ("Sensitivity", "Rate and distortion", "bit planes kept", "✓ all checks passed"):
         assert told in done.stdout
 
 
@@ -145,7 +145,7 @@ def test_what_a_user_can_mend_is_one_sentence(
     file, folder = studied
     _, err = bitwright("run", "--from", folder / "study.db", "--point", 999, code=2)
     assert "point 999 of" in err and "choose from" in err and err.count("\n") == 1
-    # Rows of an earlier bitwright are neither proven nor shown as if they were of this one.
+    # Rows of an earlier bitwright are neither checked nor shown as if they were of this one.
     monkeypatch.setattr("bitwright.search.space.version", lambda name: "0.0.0")
     _, err = bitwright("run", "--from", folder / "study.db", "--point", 1, code=2)
     assert "point 1 of" in err and "another version" in err and "explore again" in err

@@ -143,6 +143,20 @@ def test_a_changed_node_is_refuted(node: str, old: str, new: str, tmp_path: Path
     assert {n for n, one in known(graph, design).items() if one.status == "refuted"} == {node}
 
 
+def test_a_text_that_is_not_read_is_compared_by_the_solver(tmp_path: Path) -> None:
+    graph = network()
+    design = emit(graph, UNROLLED, tmp_path / "rtl")
+    text = change(design, "fc", "", "")
+    found = re.search(r"= (.*\+.*);", text)
+    assert found is not None
+    for new, status in (("~({})", "refuted"), ("~(~({}))", "proven"), ("@({})", "unread")):
+        whole = change(design, "fc", found[1], new.format(found[1]))
+        proof = known(graph, design)["fc"]
+        assert proof.status == status and "cannot be read" in proof.told, proof.told
+        change(design, "fc", new.format(found[1]), found[1])
+        assert change(design, "fc", "", "") == whole == text
+
+
 def test_the_whole_is_searched_for_wires_that_are_swapped(tmp_path: Path) -> None:
     graph = network()
     design = emit(graph, UNROLLED, tmp_path / "rtl")

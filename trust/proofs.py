@@ -96,7 +96,7 @@ def _record(
         "subject": subject, "name": name,
         "cells": counts * (subject == "cell"), "networks": counts * (subject == "network"),
         "proven": count["proven"], "bounded": count["bounded"], "refuted": count["refuted"],
-        "open": count["undecided"] + count["simulated"],
+        "open": count["undecided"] + count["simulated"] + count["unread"],
         "whole": "", "cycles": "", "mutants": "", "mutants_refuted": "",
         "seconds": round(time.monotonic() - begun), "commit": results.commit(),
     }  # fmt: skip
@@ -145,11 +145,12 @@ def _network(
     # Concatenations are wires of the top module, and have no hardware of their own.
     count = Counter[str](one.status for one in found if one.node and one.kind != "concat")
     whole = next(one for one in found if not one.node)
-    counted = not count["refuted"] and whole.status != "refuted" and not count["simulated"]
+    failing = count["refuted"] + count["simulated"] + count["unread"]
+    counted = not failing and whole.status != "refuted"
     _record("network", name, count, int(counted), begun, whole=whole.status, cycles=whole.cycles)
     console.print(
         f"{name}: {count['proven']} nodes proven, {count['bounded']} bounded, "
-        f"{count['simulated']} simulated only, {count['refuted']} refuted; whole: {whole.told}",
+        f"{count['simulated']} not proven, {count['refuted']} refuted; whole: {whole.told}",
         highlight=False, markup=False,
     )  # fmt: skip
     for one in found:

@@ -15,7 +15,7 @@ _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, err
 
 app = typer.Typer(
     name="bitwright",
-    help="From a Brevitas-trained mixed-precision network to proven RTL, and what it costs.",
+    help="From a Brevitas-trained mixed-precision network to checked RTL, and what it costs.",
     epilog="A network of your own, step by step:\n"
     "  bitwright lower net.py:make --weights net.pt --input-shape 64 -o out/graph\n"
     "  bitwright estimate out/graph --target ecp5\n"

@@ -17,5 +17,5 @@ explore.py     explore: all of it
 front.py       Pareto fronts
 progress.py    what a person watches
 page.py        the report of a study, one HTML page
-hardware.py    prove: from a point to proven hardware
+hardware.py    from a point to checked hardware
 """

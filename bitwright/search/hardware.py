@@ -1,4 +1,4 @@
-"""The chosen point: from its number in a study to proven hardware."""
+"""The chosen point: from its number in a study to checked hardware."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ from bitwright.search.space import Space
 from bitwright.search.study import read_study
 
 PROOF = "point.json"
-"""What the report of a study reads: whether the point was proven, and its measured cells."""
+"""What the report of a study reads: whether the point passed all checks, and its measured cells."""
 
 _ROWS = 10_000
 

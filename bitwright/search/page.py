@@ -73,7 +73,7 @@ def _point(folder: Path, space: Space, record: Record) -> dict[str, Any]:
     }
     if told["error"] is not None:
         return told
-    proven, measured = _verified(folder, record.number)
+    passed, measured = _verified(folder, record.number)
     told |= {key: row[key] for key in _NUMBERS}
     return told | {
         "accuracy": row["accuracy"],
@@ -81,7 +81,7 @@ def _point(folder: Path, space: Space, record: Record) -> dict[str, Any]:
         "differing": row["differing_decisions"] + row.get("test_differing_decisions", 0),
         "price": price(row),
         "fits": not space.budget.excess(row),
-        "verified": proven,
+        "verified": passed,
         "measured": measured,
     }
 
@@ -92,7 +92,7 @@ def hardware_folder(folder: Path, number: int) -> Path:
 
 
 def _verified(folder: Path, number: int) -> tuple[bool | None, Mapping[str, Any] | None]:
-    """Whether a point's hardware was proven, and its measured cells; None if it was not made."""
+    """Whether a point's hardware passed all checks, and its measured cells; None if not made."""
     file = hardware_folder(folder, number) / "point.json"
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

@@ -19,9 +19,9 @@ from bitwright.models.graph.heads import Lines, Narrow, Pass, Repeat, Sweep, Wid
 from bitwright.models.graph.streams import INPUT, OUTPUT, Block, Streams, is_streamed
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.folded import sweeps
-from bitwright.rtl_tb.proof.netlist import Bit, Bits, Instance, Netlist, UnreadError
+from bitwright.rtl_tb.proof.netlist import Bit, Bits, Instance, Netlist
 from bitwright.rtl_tb.proof.parts import Cell
-from bitwright.rtl_tb.proof.reading import ProofError
+from bitwright.rtl_tb.proof.reading import ProofError, UnreadError
 
 
 def connecting_cells(graph: Graph, plan: Plan, design: Design, top: Netlist) -> list[Cell]:

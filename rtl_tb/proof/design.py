@@ -9,7 +9,7 @@
   (`composition`). Where that cannot be, they are queues of tensors. Small ones are proven for all
   times; else all tensors and all pauses are tried for so many cycles, or all tensors at full rate.
 
-What is too large, or not decided in time, is said to be only simulated.
+What is too large, or not decided in time, is not proven: it is for simulation to speak for.
 """
 
 import math
@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 
+from bitwright.models.errors import ToolError
 from bitwright.models.graph import (
     Concat,
     Conv2d,
@@ -50,12 +51,12 @@ from bitwright.rtl_tb.proof.benches import TOP, Line, Queue, harness, lockstep, 
 from bitwright.rtl_tb.proof.cells import lemma
 from bitwright.rtl_tb.proof.composition import connecting_cells
 from bitwright.rtl_tb.proof.linear import Proof, prove_linear
-from bitwright.rtl_tb.proof.netlist import UnreadError, read
+from bitwright.rtl_tb.proof.netlist import read
 from bitwright.rtl_tb.proof.parts import Cell, parts
-from bitwright.rtl_tb.proof.reading import ProofError
+from bitwright.rtl_tb.proof.reading import ProofError, UnreadError
 from bitwright.rtl_tb.proof.specification import terms
 
-Status = Literal["proven", "bounded", "refuted", "simulated"]
+Status = Literal["proven", "bounded", "refuted", "simulated", "unread"]
 
 MOST_TERMS = 4_000
 """Products, comparisons and table entries of a specification; more take Yosys alone minutes."""
@@ -79,7 +80,8 @@ class NodeProof:
     """What is known of a node, or of the whole design (node and kind are then empty).
 
     proven: for all inputs, at all times. bounded: for all inputs, but only for the first `cycles`
-    after the reset. simulated: nothing was proven; `told` says why. told: how, or what fails.
+    after the reset. simulated: not proven, whether or not anybody simulates it. unread: not
+    proven either, because the text is not what is emitted. told: how, why not, or what fails.
     """
 
     node: str
@@ -97,18 +99,24 @@ def prove(
     *,
     seconds: float = 30.0,
     whole: bool = True,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, str], None] = lambda done, name: None,
+    found: Callable[[NodeProof], None] = lambda one: None,
 ) -> list[NodeProof]:
     """Prove what can be proven: every node, in order, then the whole design.
 
     seconds: for one question to ABC, of which a node has up to three. whole: the design from input
-    to output as well. progress: is told how many are done.
+    to output as well. progress: is told how many are done, and the name of the next (empty: the
+    whole). found: is told of each as soon as it is known.
 
     Raises:
         StorageError: a file cannot be read.
         ToolError: pyosys is missing, or refuses a module.
     """
-    return list(_Prover(graph, design, seconds).all(whole, progress))
+    proofs = []
+    for one in _Prover(graph, design, seconds).all(whole, progress):
+        found(one)
+        proofs.append(one)
+    return proofs
 
 
 class _Prover:
@@ -130,16 +138,16 @@ class _Prover:
                 for step in block.steps:
                     self.steps[step.node.name] = block, step
 
-    def all(self, whole: bool, progress: Callable[[int], None]) -> Iterator[NodeProof]:
+    def all(self, whole: bool, progress: Callable[[int, str], None]) -> Iterator[NodeProof]:
         done_nodes: list[NodeProof] = []
         for done, node in enumerate(self.graph.nodes):
-            progress(done)
+            progress(done, node.name)
             begun = time.monotonic()
             found = replace(self.node(node), seconds=time.monotonic() - begun)
             yield found
             done_nodes.append(found)
         if whole:
-            progress(len(self.graph.nodes))
+            progress(len(self.graph.nodes), "")
             begun = time.monotonic()
             yield replace(self.whole(done_nodes), seconds=time.monotonic() - begun)
 
@@ -152,7 +160,9 @@ class _Prover:
         if isinstance(node.op, Concat):
             return replace(blank, told="wires of the top module")
         if node.name in self.linear and "bw_plain_" not in self.texts[module]:
-            return self._rounded(blank, node, self.linear[node.name])
+            if not self.linear[node.name].unread:
+                return self._rounded(blank, node, self.linear[node.name])
+            return self._unread(blank, node, str(self.linear[node.name].refuted))
         block, step = self.steps.get(node.name, (None, None))
         if step is not None and (found := self._parts(blank, node, step)) is not None:
             return found
@@ -164,6 +174,22 @@ class _Prover:
             least = unit.counts[0] + cycles + latency(node, self.plan.engines[node.name]) + 3
             return self._queue(blank, unit, least, least + cycles)
         line = _line(self.graph, self.plan, node, step, module)
+        return self._lockstep(blank, line)
+
+    def _unread(self, blank: NodeProof, node: Node, why: str) -> NodeProof:
+        """An adder graph that somebody changed: it may mean the same, or have a counterexample."""
+        assert self.plan is not None
+        _, step = self.steps.get(node.name, (None, None))
+        foreign = f"{why}, which is not what is emitted"
+        line = _line(self.graph, self.plan, node, step, blank.module)
+        try:
+            found = self._lockstep(replace(blank, status="unread"), line)
+        except ToolError:  # nor can Yosys read it
+            return replace(blank, status="unread", told=foreign)
+        return replace(found, told=f"{foreign}; beside its specification {found.told}")
+
+    def _lockstep(self, blank: NodeProof, line: Line) -> NodeProof:
+        """A module of fixed latency beside its specification."""
         if (size := terms([line.node], line.sources)) > MOST_TERMS:
             return replace(blank, told=f"too large: {size:,} terms")
         if line.history:
@@ -355,7 +381,7 @@ def _below(module: str, texts: dict[str, str]) -> dict[str, str]:
 
 
 def _judged(blank: NodeProof, verdict: checker.Verdict, how: str = "") -> NodeProof:
-    status: Status = "simulated"
+    status = blank.status
     match verdict.status:
         case "proven":
             status = "bounded" if verdict.method == "bounded" else "proven"

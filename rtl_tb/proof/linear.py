@@ -35,12 +35,12 @@ from bitwright.models.graph import (
     with_any_weights,
 )
 from bitwright.rtl_tb.design import Design
-from bitwright.rtl_tb.proof.reading import Form, Module, ProofError, fits, read_module
+from bitwright.rtl_tb.proof.reading import Form, Module, ProofError, UnreadError, fits, read_module
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What became of a node: `refuted` says why, `outputs` how many were proven."""
+    """What became of a node: `refuted` says why it is not, `outputs` how many were proven."""
 
     node: str
     module: str
@@ -50,6 +50,8 @@ class Proof:
     stages: int = 0
     """Of the cell bw_pipe that the handshake goes through."""
     refuted: str | None = None
+    unread: bool = False
+    """Refused because it is not understood; it may mean the same all the same."""
     roundings: tuple[str, ...] = ()
     """Parameters of the rounding cells behind the sums, which are proven elsewhere."""
 
@@ -104,7 +106,8 @@ def _prove_node(
             roundings=roundings,
         )
     except ProofError as error:
-        return Proof(node.name, module, refuted=str(error))
+        unread = isinstance(error, UnreadError)
+        return Proof(node.name, module, refuted=str(error), unread=unread)
 
 
 def _intended(

@@ -15,13 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitwright.rtl_tb.proof.reading import ProofError
+from bitwright.rtl_tb.proof.reading import UnreadError
 from bitwright.rtl_tb.tools import run
-
-
-class UnreadError(ProofError):
-    """A module that is not understood, and may be right."""
-
 
 Bit = int | str
 """A net by its number, or a constant: 0, 1 or x."""

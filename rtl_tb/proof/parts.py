@@ -45,11 +45,10 @@ from bitwright.rtl_tb.proof.netlist import (
     Bits,
     Instance,
     Netlist,
-    UnreadError,
     contents,
     written_as_told,
 )
-from bitwright.rtl_tb.proof.reading import ProofError
+from bitwright.rtl_tb.proof.reading import ProofError, UnreadError
 
 Cell = tuple[str, Mapping[str, int]]
 """A cell of the library, with the parameters that an instance sets."""

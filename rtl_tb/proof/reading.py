@@ -17,6 +17,10 @@ class ProofError(Exception):
     """A text that is not what it should be, or cannot be read; the sentence says where."""
 
 
+class UnreadError(ProofError):
+    """A text that is not understood, and may be right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """The lowest `width` bits of a form. age: registers since the input; None of a constant."""
@@ -119,7 +123,7 @@ def _statement(plain: str, at: int) -> tuple[str, re.Match[str]]:
     for what, pattern in _STATEMENTS:
         if found := pattern.match(plain, at):
             return what, found
-    raise ProofError(f"cannot be read: {plain[at : at + 60]}")
+    raise UnreadError(f"cannot be read: {plain[at : at + 60]}")
 
 
 def _input(module: Module, found: re.Match[str]) -> None:
@@ -166,7 +170,7 @@ def _expression(module: Module, text: str, width: int) -> Signal:
     if minus is None:
         signs = [1, *(1 if operator == "+" else -1 for operator in parts[1::2])]
     elif len(parts) > 1:
-        raise ProofError(f"cannot be read: -({text})")
+        raise UnreadError(f"cannot be read: -({text})")
     total: dict[int, int] = {}
     ages: set[int] = set()
     for sign, part in zip(signs, parts[::2], strict=True):
@@ -185,7 +189,7 @@ def _expression(module: Module, text: str, width: int) -> Signal:
 def _term(module: Module, text: str) -> Signal:
     found = re.fullmatch(_TERM, text)
     if found is None:
-        raise ProofError(f"cannot be read: {text}")
+        raise UnreadError(f"cannot be read: {text}")
     if found["literal"]:
         size, number = int(found["size"]), int(found["digits"], 16 if found["base"] == "h" else 10)
         if number >= 1 << size:
