@@ -30,6 +30,7 @@ from bitwright.models.graph import (
     Reshape,
     SumPool,
     Threshold,
+    Value,
 )
 
 IoType = Literal["io_parallel", "io_stream"]
@@ -120,7 +121,7 @@ def _layers(graph: Graph, node: Node, *, stream: bool) -> list[Layer]:
             case Conv2d():
                 return [products.conv(op, node, source, interval, stream=stream)]
             case Threshold():
-                return [_threshold(op, node)]
+                return [_threshold(op, node, source)]
             case Requantize():
                 return [_requantize(op, node, interval)]
             case Lookup():
@@ -145,13 +146,20 @@ def _layers(graph: Graph, node: Node, *, stream: bool) -> list[Layer]:
         raise UnsupportedError(f"node {node.name} ({node.kind}) in HLS: {error}") from None
 
 
-def _threshold(op: Threshold, node: Node) -> Layer:
+def _threshold(op: Threshold, node: Node, source: Value) -> Layer:
     channels, levels = op.thresholds.shape
     attributes = {"n_in": node.output.size, "n_channels": channels, "n_levels": levels}
-    constants = {"thresholds": op.thresholds, "base": op.base, "step": op.step}
+    # Beyond the source's type all thresholds are alike. They have its sign: AMD's C++ headers
+    # compare a signed number with an unsigned one of 32 bits or more as if both were unsigned.
+    kind = source.type
+    thresholds = np.clip(op.thresholds, kind.min, kind.max + 1)
+    constants = {"thresholds": thresholds, "base": op.base, "step": op.step}
     types = {
         "result": tensor_type(node.output.type),
         **{name: constant_type(holding(array)) for name, array in constants.items()},
+        "thresholds": constant_type(
+            IntType.holding(min(int(thresholds.min()), -kind.signed), int(thresholds.max()))
+        ),
         "accum": constant_type(IntType.holding(0, levels)),
     }
     return Layer(node.name, "BitwrightThreshold", node.inputs, attributes, constants, types)
