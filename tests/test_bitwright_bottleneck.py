@@ -176,7 +176,7 @@ def test_a_folder_that_was_moved_with_its_network_still_works(
         (["--data", "digits"], "give exactly one of the two"),
         (["--data", "digits", "--rate", 2, "--psnr", 20], "give exactly one of the two"),
         (["--data", "digits", "--rate", 0.5], "0.5 bits per activation"),
-        (["--data", "digits", "--rate", "nan"], "'--rate'"),
+        (["--data", "digits", "--rate", "nan"], "--rate nan"),
         (["--data", "digits", "--rate", "inf"], "inf bits per activation"),
         (["--data", "digits", "--psnr", "nan"], "nan dB"),
         (["--data", "digits", "--psnr", 300, "--planes-only", "--source-bits", 3], "300 dB"),
