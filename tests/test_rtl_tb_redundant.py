@@ -2,9 +2,7 @@
 
 from bitwright.rtl_tb.redundant import as_core, redundant_top
 
-TOP = """\
-// What it is.
-module net (
+PORTS = """\
   input  logic        clk_i,
   input  logic        rst_ni,  // synchronous, active low
   input  logic  [7:0] s_axis_tdata,
@@ -18,29 +16,20 @@ module net (
   input  logic [31:0] s_load_tdata,  // new weights, all of them
   input  logic        s_load_tvalid,
   output logic        s_load_tready,
-  input  logic        s_load_tlast  // the next beat is the first again
+"""
+TOP = f"""\
+// What it is.
+module net (
+{PORTS}  input  logic        s_load_tlast  // the next beat is the first again
 );
   wire inside;
 endmodule
 """
-AROUND = """\
+AROUND = f"""\
 // What it is.
 // Three copies and a vote on all that leaves them, so that one may be wrong.
 module net (
-  input  logic        clk_i,
-  input  logic        rst_ni,  // synchronous, active low
-  input  logic  [7:0] s_axis_tdata,
-  input  logic        s_axis_tvalid,
-  output logic        s_axis_tready,
-  input  logic        s_axis_tlast,
-  output logic [15:0] m_axis_tdata,
-  output logic        m_axis_tvalid,
-  input  logic        m_axis_tready,
-  output logic        m_axis_tlast,
-  input  logic [31:0] s_load_tdata,  // new weights, all of them
-  input  logic        s_load_tvalid,
-  output logic        s_load_tready,
-  input  logic        s_load_tlast,  // the next beat is the first again
+{PORTS}  input  logic        s_load_tlast,  // the next beat is the first again
   output logic        fault_o  // the copies disagree: reset when it suits
 );
 """

@@ -20,30 +20,16 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Literal
 
-import numpy as np
-
 from bitwright.models.errors import ToolError
 from bitwright.models.graph import (
     Concat,
-    Conv2d,
-    Dense,
     Graph,
-    Interval,
-    Lookup,
     Node,
-    Plain,
-    Plan,
     Requantize,
-    Threshold,
-    Value,
-    decode,
     loading,
-    weight_width,
-    with_any_weights,
 )
 from bitwright.models.graph.cycles import sized
-from bitwright.models.graph.heads import Sweep
-from bitwright.models.graph.streams import Block, Step, is_streamed, latency, needs_memory
+from bitwright.models.graph.streams import Block, Step, is_streamed, latency
 from bitwright.rtl_tb.design import Design
 from bitwright.rtl_tb.folded import sweeps
 from bitwright.rtl_tb.proof import checker
@@ -55,6 +41,7 @@ from bitwright.rtl_tb.proof.netlist import read
 from bitwright.rtl_tb.proof.parts import Cell, parts
 from bitwright.rtl_tb.proof.reading import ProofError, UnreadError
 from bitwright.rtl_tb.proof.specification import terms
+from bitwright.rtl_tb.proof.units import line_of, swept_by, tensor_cycles
 
 Status = Literal["proven", "bounded", "refuted", "simulated", "unread"]
 
@@ -169,11 +156,11 @@ class _Prover:
         if node.name in self.plan.loadable:
             return replace(blank, told="weights are loaded at run time")
         if block is not None and step is not None and sweeps(node, block):
-            unit = _swept(self.graph, self.plan, block, step, module)
-            cycles = _tensor_cycles(unit, block)
+            unit = swept_by(self.graph, self.plan, block, step, module)
+            cycles = tensor_cycles(unit, block)
             least = unit.counts[0] + cycles + latency(node, self.plan.engines[node.name]) + 3
             return self._queue(blank, unit, least, least + cycles)
-        line = _line(self.graph, self.plan, node, step, module)
+        line = line_of(self.graph, self.plan, node, step, module)
         return self._lockstep(blank, line)
 
     def _unread(self, blank: NodeProof, node: Node, why: str) -> NodeProof:
@@ -181,7 +168,7 @@ class _Prover:
         assert self.plan is not None
         _, step = self.steps.get(node.name, (None, None))
         foreign = f"{why}, which is not what is emitted"
-        line = _line(self.graph, self.plan, node, step, blank.module)
+        line = line_of(self.graph, self.plan, node, step, blank.module)
         try:
             found = self._lockstep(replace(blank, status="unread"), line)
         except ToolError:  # nor can Yosys read it
@@ -390,72 +377,3 @@ def _judged(blank: NodeProof, verdict: checker.Verdict, how: str = "") -> NodePr
     told = f"{blank.told}{verdict}" + (f", {how}" if how else "")
     cycles = verdict.cycles if status == "bounded" else 0
     return replace(blank, status=status, told=told, cycles=cycles)
-
-
-def _tensor_cycles(unit: Queue, block: Block) -> int:
-    """Cycles of a tensor at full rate: whichever of taking, sweeping and giving is longest."""
-    assert isinstance(block.head, Sweep)
-    return max(unit.counts[0], block.head.cycles, unit.counts[1])
-
-
-def _line(graph: Graph, plan: Plan, node: Node, step: Step | None, module: str) -> Line:
-    """What one beat of a module of fixed latency is."""
-    sources = [graph.values[name] for name in node.inputs]
-    engine = plan.engines[node.name]
-    stages = latency(node, engine)
-    if step is None:  # whole vectors
-        reach = (graph.intervals[sources[0].name],)
-        return Line(module, node, tuple(sources), reach, stages, streamed=False)
-    op, channels = node.op, sources[0].channels
-    if isinstance(op, Threshold | Requantize | Lookup):
-        if needs_memory(op, step.takes, channels):
-            pixel = Value(sources[0].name, (channels,), sources[0].type)
-            whole = replace(node, output=replace(node.output, shape=(channels,)))
-            steps = channels // step.takes
-            return Line(module, whole, (pixel,), (), stages, streamed=True, steps=steps)
-        op = _of_lanes(op, np.arange(step.takes) % channels)
-    shape = (step.takes // channels, channels) if step.takes > channels else (step.takes,)
-    # Named by their place: an addition may read a tensor twice.
-    beats = tuple(Value(f"source{i}", shape, s.type) for i, s in enumerate(sources))
-    output = replace(node.output, shape=(step.makes,))
-    made = Node(op, tuple(beat.name for beat in beats), output)
-    reaches = tuple(_of_beat(graph.intervals[source.name], step.takes) for source in sources)
-    return Line(module, made, beats, reaches, stages, streamed=True)
-
-
-def _of_lanes(
-    op: Threshold | Requantize | Lookup, rows: "np.ndarray"
-) -> Threshold | Requantize | Lookup:
-    match op:
-        case Threshold():
-            return Threshold(op.thresholds[rows], op.base[rows], op.step[rows])
-        case Requantize():
-            return replace(op, multiplier=op.multiplier[rows], bias=op.bias[rows])
-        case Lookup():
-            return op if len(op.table) == 1 else Lookup(op.table[rows], op.lowest)
-
-
-def _of_beat(reach: Interval, lanes: int) -> Interval:
-    """What can be in each lane: of all channels that it carries in turn, or of several pixels."""
-    low, high = reach.low, reach.high
-    if lanes < len(low):
-        return Interval(low.reshape(-1, lanes).min(axis=0), high.reshape(-1, lanes).max(axis=0))
-    return reach
-
-
-def _swept(graph: Graph, plan: Plan, block: Block, step: Step, module: str) -> Queue:
-    """A folded product or a pool as a queue of tensors."""
-    node, head = step.node, block.head
-    assert isinstance(head, Sweep)
-    known = with_any_weights(graph, plan.loadable)
-    source = graph.values[node.inputs[0]]
-    channels = head.passes * step.makes
-    op, shape = node.op, node.output.shape
-    if isinstance(op, Dense | Conv2d) and channels < len(op.bias):  # the others are copies of them
-        weights = Plain(decode(op.weights)[:, :channels], max(weight_width(op.weights), 2))
-        op, shape = replace(op, weights=weights, bias=op.bias[:channels]), (*shape[:-1], channels)
-    made = replace(node, op=op, output=replace(node.output, shape=shape))
-    counts = source.size // step.takes, made.output.size // step.makes
-    patience = head.accesses + latency(node, plan.engines[node.name]) + 6
-    reach = known.intervals[source.name]
-    return Queue(module, (made,), source, reach, counts, 6, patience, head=True)
